@@ -1,0 +1,254 @@
+/* extension/streamhouse--0.1.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION streamhouse" to load this file. \quit
+
+GRANT USAGE ON SCHEMA streamhouse TO PUBLIC;
+COMMENT ON SCHEMA streamhouse IS 'streaming topics as tables';
+
+--
+-- Internal tables.  Their rows are written by the extension's C code only;
+-- src/catalog and src/log know the columns by their order.
+--
+
+CREATE SEQUENCE streamhouse.topic_id_seq AS int4;
+CREATE SEQUENCE streamhouse.log_id_seq AS int4;
+
+CREATE TABLE streamhouse.topic (
+    topic_id    int4    NOT NULL,
+    relid       oid     NOT NULL,
+    key_attnum  int2    NOT NULL,
+    columns     bytea   NOT NULL,
+    CONSTRAINT topic_pkey PRIMARY KEY (topic_id)
+);
+CREATE UNIQUE INDEX topic_relid_idx ON streamhouse.topic (relid);
+COMMENT ON TABLE streamhouse.topic IS 'internal: one row per topic, a foreign table of the wrapper streamhouse';
+COMMENT ON COLUMN streamhouse.topic.topic_id IS 'number of the topic, never used again in this database';
+COMMENT ON COLUMN streamhouse.topic.relid IS 'OID of the foreign table';
+COMMENT ON COLUMN streamhouse.topic.key_attnum IS 'attribute number of the key column, 0 if there is none';
+COMMENT ON COLUMN streamhouse.topic.columns IS 'the columns when they were last checked: number, type, modifier, NOT NULL';
+
+CREATE TABLE streamhouse.log (
+    log_id        int4  NOT NULL,
+    topic_id      int4  NOT NULL,
+    partition     int4  NOT NULL,
+    start_offset  int8  NOT NULL,
+    CONSTRAINT log_pkey PRIMARY KEY (log_id)
+);
+CREATE UNIQUE INDEX log_topic_idx ON streamhouse.log (topic_id, partition);
+COMMENT ON TABLE streamhouse.log IS 'internal: one row per partition of a topic';
+COMMENT ON COLUMN streamhouse.log.log_id IS 'number of the log, never used again in this database';
+COMMENT ON COLUMN streamhouse.log.topic_id IS 'the topic';
+COMMENT ON COLUMN streamhouse.log.partition IS 'number of the partition within the topic, from 0';
+COMMENT ON COLUMN streamhouse.log.start_offset IS 'the first offset that the log still has';
+
+-- Inserted at the head, deleted at the end, never updated.  A row fills a
+-- page or less and is read whole, so nothing is toasted; the index leaves no
+-- room because new entries come at the right.
+CREATE TABLE streamhouse.tail (
+    log_id      int4   NOT NULL,
+    stage       int4   NOT NULL,
+    end_offset  int8   NOT NULL,
+    count       int4   NOT NULL,
+    frame       bytea  NOT NULL
+) WITH (vacuum_truncate = off);
+ALTER TABLE streamhouse.tail ALTER COLUMN frame SET STORAGE PLAIN;
+CREATE INDEX tail_idx ON streamhouse.tail (log_id, stage, end_offset)
+    WITH (fillfactor = 100, deduplicate_items = off);
+COMMENT ON TABLE streamhouse.tail IS 'internal: the rows of topics, in frames of many rows';
+COMMENT ON COLUMN streamhouse.tail.log_id IS 'the log';
+COMMENT ON COLUMN streamhouse.tail.stage IS '0: committed rows, by offset';
+COMMENT ON COLUMN streamhouse.tail.end_offset IS 'offset after the frame''s last row';
+COMMENT ON COLUMN streamhouse.tail.count IS 'rows in the frame; 0 for the second and later parts of a row that fits no page';
+COMMENT ON COLUMN streamhouse.tail.frame IS 'the frame, see docs/format.md';
+
+-- What a logical subscription to FOR ALL TABLES or a careless hand inserts
+-- would not be rows of ours: such inserts do nothing.
+CREATE FUNCTION streamhouse.ignore_insert() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sth_ignore_insert';
+COMMENT ON FUNCTION streamhouse.ignore_insert() IS 'internal: keeps rows out that the extension did not write';
+
+CREATE TRIGGER ignore_insert BEFORE INSERT ON streamhouse.topic FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_insert();
+ALTER TABLE streamhouse.topic ENABLE ALWAYS TRIGGER ignore_insert;
+CREATE TRIGGER ignore_insert BEFORE INSERT ON streamhouse.log FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_insert();
+ALTER TABLE streamhouse.log ENABLE ALWAYS TRIGGER ignore_insert;
+CREATE TRIGGER ignore_insert BEFORE INSERT ON streamhouse.tail FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_insert();
+ALTER TABLE streamhouse.tail ENABLE ALWAYS TRIGGER ignore_insert;
+
+--
+-- The foreign-data wrapper and its built-in server
+--
+
+CREATE FUNCTION streamhouse.fdw_handler() RETURNS fdw_handler
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sth_fdw_handler';
+COMMENT ON FUNCTION streamhouse.fdw_handler() IS 'internal: foreign-data wrapper handler';
+
+CREATE FUNCTION streamhouse.fdw_validator(text[], oid) RETURNS void
+    LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'sth_fdw_validator';
+COMMENT ON FUNCTION streamhouse.fdw_validator(text[], oid) IS 'internal: foreign-data wrapper option check';
+
+CREATE FOREIGN DATA WRAPPER streamhouse
+    HANDLER streamhouse.fdw_handler VALIDATOR streamhouse.fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER streamhouse IS 'streaming topics as tables';
+
+CREATE SERVER streamhouse FOREIGN DATA WRAPPER streamhouse;
+COMMENT ON SERVER streamhouse IS 'topics that are kept in this database';
+
+--
+-- Topics
+--
+
+CREATE FUNCTION streamhouse.create_topic(
+    name text,
+    partitions int DEFAULT 1,
+    columns text DEFAULT 'key text, value jsonb, headers jsonb',
+    key text DEFAULT 'key',
+    server name DEFAULT 'streamhouse',
+    options jsonb DEFAULT '{}')
+RETURNS regclass
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_create_topic';
+COMMENT ON FUNCTION streamhouse.create_topic(text, int, text, text, name, jsonb) IS
+    'creates a topic: CREATE FOREIGN TABLE name (_partition int, _offset bigint, _timestamp timestamptz, columns) SERVER server OPTIONS (partitions, key, options); key NULL: rows are not routed by a key';
+
+--
+-- Produce
+--
+
+CREATE FUNCTION streamhouse.produce(topic regclass, value text, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, event_time timestamptz DEFAULT NULL)
+RETURNS int
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_produce';
+COMMENT ON FUNCTION streamhouse.produce(regclass, text, text, jsonb, int, timestamptz) IS
+    'adds one row to a topic when the transaction commits; returns its partition';
+
+CREATE FUNCTION streamhouse.produce(topic regclass, value json, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, event_time timestamptz DEFAULT NULL)
+RETURNS int
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_produce';
+COMMENT ON FUNCTION streamhouse.produce(regclass, json, text, jsonb, int, timestamptz) IS
+    'adds one row to a topic when the transaction commits; returns its partition';
+
+CREATE FUNCTION streamhouse.produce(topic regclass, value jsonb, key text DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, event_time timestamptz DEFAULT NULL)
+RETURNS int
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_produce';
+COMMENT ON FUNCTION streamhouse.produce(regclass, jsonb, text, jsonb, int, timestamptz) IS
+    'adds one row to a topic when the transaction commits; returns its partition';
+
+CREATE FUNCTION streamhouse.produce_bytes(topic regclass, value bytea, key bytea DEFAULT NULL, headers jsonb DEFAULT NULL, partition int DEFAULT NULL, event_time timestamptz DEFAULT NULL)
+RETURNS int
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_produce';
+COMMENT ON FUNCTION streamhouse.produce_bytes(regclass, bytea, bytea, jsonb, int, timestamptz) IS
+    'adds one row of bytes to a topic when the transaction commits; returns its partition';
+
+CREATE FUNCTION streamhouse.produce_batch(topic regclass, payloads text[], keys text[] DEFAULT NULL, partition int DEFAULT NULL)
+RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_produce_batch';
+COMMENT ON FUNCTION streamhouse.produce_batch(regclass, text[], text[], int) IS
+    'adds a row per payload to a topic when the transaction commits; returns their number';
+
+CREATE FUNCTION streamhouse.produce_batch_bytes(topic regclass, payloads bytea[], keys bytea[] DEFAULT NULL, partition int DEFAULT NULL)
+RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_produce_batch';
+COMMENT ON FUNCTION streamhouse.produce_batch_bytes(regclass, bytea[], bytea[], int) IS
+    'adds a row of bytes per payload to a topic when the transaction commits; returns their number';
+
+CREATE FUNCTION streamhouse.last_produced(OUT topic regclass, OUT partition int, OUT first_offset bigint, OUT last_offset bigint)
+RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 4 AS 'MODULE_PATHNAME', 'sth_last_produced';
+COMMENT ON FUNCTION streamhouse.last_produced() IS
+    'offsets, first and last, that the session''s last committed transaction that produced was given, per topic and partition';
+
+CREATE FUNCTION streamhouse.partition_for(topic regclass, key text)
+RETURNS int
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sth_partition_for';
+COMMENT ON FUNCTION streamhouse.partition_for(regclass, text) IS
+    'the partition that a row with this key goes to: Kafka''s murmur2 of the key, modulo the number of partitions';
+
+--
+-- Read
+--
+
+CREATE FUNCTION streamhouse.read(topic anyelement, partition int, from_offset bigint, max_records int DEFAULT 500, max_bytes int DEFAULT 16777216)
+RETURNS SETOF anyelement
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 500 AS 'MODULE_PATHNAME', 'sth_read';
+COMMENT ON FUNCTION streamhouse.read(anyelement, int, bigint, int, int) IS
+    'rows of one partition from an offset on, in order, up to the first offset that may still be filled; topic is given as NULL::topic; max_bytes counts the bytes of values, and at least one row is returned if there is one';
+
+--
+-- Views
+--
+
+CREATE FUNCTION streamhouse.log_next_offset(log_id int)
+RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_log_next_offset_sql';
+COMMENT ON FUNCTION streamhouse.log_next_offset(int) IS
+    'internal: the next offset that a log will give';
+
+CREATE VIEW streamhouse.topics WITH (security_barrier) AS
+SELECT n.nspname AS schema,
+       c.relname AS name,
+       c.oid::regclass AS topic,
+       t.topic_id,
+       (SELECT pg_catalog.count(*) FROM streamhouse.log l WHERE l.topic_id OPERATOR(pg_catalog.=) t.topic_id)::int AS partitions,
+       a.attname AS key,
+       s.srvname AS server,
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner
+FROM streamhouse.topic t
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+     JOIN pg_catalog.pg_foreign_server s ON s.oid OPERATOR(pg_catalog.=) f.ftserver
+     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) t.key_attnum
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+   OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');
+COMMENT ON VIEW streamhouse.topics IS 'the topics that the user owns, may read or may produce to';
+COMMENT ON COLUMN streamhouse.topics.schema IS 'schema of the topic';
+COMMENT ON COLUMN streamhouse.topics.name IS 'name of the topic';
+COMMENT ON COLUMN streamhouse.topics.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.topics.topic_id IS 'number of the topic, never used again in this database';
+COMMENT ON COLUMN streamhouse.topics.partitions IS 'number of partitions';
+COMMENT ON COLUMN streamhouse.topics.key IS 'column that routes a row; NULL: rows are not routed by a key';
+COMMENT ON COLUMN streamhouse.topics.server IS 'foreign server that keeps the topic''s history';
+COMMENT ON COLUMN streamhouse.topics.owner IS 'owner of the topic';
+
+CREATE VIEW streamhouse.logs WITH (security_barrier) AS
+SELECT t.relid::pg_catalog.regclass AS topic,
+       l.partition,
+       l.log_id,
+       l.start_offset,
+       streamhouse.log_next_offset(l.log_id) AS next_offset
+FROM streamhouse.topic t
+     JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+   OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');
+COMMENT ON VIEW streamhouse.logs IS 'the partitions of the topics that the user owns, may read or may produce to';
+COMMENT ON COLUMN streamhouse.logs.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.logs.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamhouse.logs.log_id IS 'number of the log, never used again in this database';
+COMMENT ON COLUMN streamhouse.logs.start_offset IS 'the first offset that the log still has';
+COMMENT ON COLUMN streamhouse.logs.next_offset IS 'the offset that the next row will get; on a standby and before the first row since the server started: the offset after the last committed row';
+
+--
+-- Access: nothing that is not said here
+--
+
+REVOKE ALL ON ALL TABLES IN SCHEMA streamhouse FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA streamhouse FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA streamhouse FROM PUBLIC;
+
+GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
+GRANT SELECT ON streamhouse.topics, streamhouse.logs TO PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    streamhouse.create_topic(text, int, text, text, name, jsonb),
+    streamhouse.produce(regclass, text, text, jsonb, int, timestamptz),
+    streamhouse.produce(regclass, json, text, jsonb, int, timestamptz),
+    streamhouse.produce(regclass, jsonb, text, jsonb, int, timestamptz),
+    streamhouse.produce_bytes(regclass, bytea, bytea, jsonb, int, timestamptz),
+    streamhouse.produce_batch(regclass, text[], text[], int),
+    streamhouse.produce_batch_bytes(regclass, bytea[], bytea[], int),
+    streamhouse.last_produced(),
+    streamhouse.partition_for(regclass, text),
+    streamhouse.read(anyelement, int, bigint, int, int),
+    streamhouse.log_next_offset(int)
+TO PUBLIC;

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between PostgreSQL 15 and 18; every test of
+ *	  PG_VERSION_NUM stands here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_BASE_COMPAT_H
+#define STH_BASE_COMPAT_H
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "streamhouse supports PostgreSQL 15 to 18"
+#endif
+
+#ifdef WORDS_BIGENDIAN
+#error "streamhouse stores little-endian values as PostgreSQL has them in memory"
+#endif
+
+#if SIZEOF_DATUM != 8
+#error "streamhouse needs a 64-bit PostgreSQL"
+#endif
+
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "commands/explain.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/pathnode.h"
+#include "storage/proc.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
+/* This backend's place in arrays of MaxBackends and more entries. */
+#if PG_VERSION_NUM >= 170000
+#define sth_my_proc_index()	((int) MyProcNumber)
+#else
+#define sth_my_proc_index()	(MyProc->pgprocno)
+#endif
+
+/* A foreign scan's path and plan node gained fields in 17 and 18. */
+static inline ForeignPath *
+sth_create_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, double rows,
+							Cost startup_cost, Cost total_cost,
+							List *pathkeys, Relids required_outer,
+							List *private_items)
+{
+#if PG_VERSION_NUM >= 180000
+	return create_foreignscan_path(root, rel, NULL, rows, 0, startup_cost,
+								   total_cost, pathkeys, required_outer, NULL,
+								   NIL, private_items);
+#elif PG_VERSION_NUM >= 170000
+	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
+								   total_cost, pathkeys, required_outer, NULL,
+								   NIL, private_items);
+#else
+	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
+								   total_cost, pathkeys, required_outer, NULL,
+								   private_items);
+#endif
+}
+
+#endif							/* STH_BASE_COMPAT_H */

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.c
+ *	  Settings (streamhouse.*); docs/configuration.md says the same to users.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "utils/guc.h"
+
+int			sth_max_logs = 16384;
+int			sth_max_record_size = 16 * 1024;
+
+#ifdef STH_FAILPOINTS
+char	   *sth_failpoint = NULL;
+#endif
+
+void
+sth_guc_init(void)
+{
+	DefineCustomIntVariable("streamhouse.max_logs",
+							"Sets how many logs (partitions of topics) can be produced to between two starts of the server, in all databases together.",
+							"Each takes about 100 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
+							&sth_max_logs,
+							16384, 64, 4 * 1024 * 1024,
+							PGC_POSTMASTER, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.max_record_size",
+							"Sets the size of the largest row that a topic takes.",
+							"Counted are the bytes of its values, decompressed.",
+							&sth_max_record_size,
+							16 * 1024, 1, 256 * 1024,
+							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+#ifdef STH_FAILPOINTS
+	DefineCustomStringVariable("streamhouse.failpoint",
+							   "Names a place in the code and what happens there; for tests.",
+							   NULL,
+							   &sth_failpoint,
+							   "",
+							   PGC_SUSET, GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+#endif
+	MarkGUCPrefixReserved("streamhouse");
+}

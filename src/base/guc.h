@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * guc.h
+ *	  Settings (streamhouse.*).
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_BASE_GUC_H
+#define STH_BASE_GUC_H
+
+extern int	sth_max_logs;		/* logs open at once, of all databases */
+extern int	sth_max_record_size;	/* kB */
+
+#ifdef STH_FAILPOINTS
+extern char *sth_failpoint;
+#endif
+
+extern void sth_guc_init(void);
+
+#endif							/* STH_BASE_GUC_H */

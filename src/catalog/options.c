@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.c
+ *	  Options of topics and servers.
+ *
+ * PostgreSQL's catalogs keep the options; here is what they may be.  Only
+ * options that something obeys are accepted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "base/closest.h"
+#include "catalog/options.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
+#include "commands/defrem.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(sth_fdw_validator);
+
+static const char *const topic_options[] = {"partitions", "key"};
+
+/* An option that is not known, with the nearest that is. */
+static void
+report_unknown_option(const char *name, const char *object,
+					  const char *const *known, int nknown)
+{
+	SthClosest	closest;
+
+	sth_closest_begin(&closest, name);
+	for (int i = 0; i < nknown; i++)
+		sth_closest_add(&closest, known[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\" for %s", name, object),
+			 closest.best ?
+			 errhint("Perhaps you meant the option \"%s\".", closest.best) :
+			 nknown > 0 ?
+			 errhint("Valid options are: partitions, key.") :
+			 errhint("There are no valid options in this context.")));
+}
+
+static int
+parse_partitions(DefElem *def)
+{
+	char	   *value = defGetString(def);
+	char	   *end;
+	long		n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (end == value || *end != '\0' || errno != 0 ||
+		n < 1 || n > STH_MAX_PARTITIONS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"",
+						def->defname, value),
+				 errdetail("The number of partitions is an integer from 1 to %d.",
+						   STH_MAX_PARTITIONS)));
+	return (int) n;
+}
+
+/* Reads a foreign table's options; strings are the list's. */
+void
+sth_options_parse(List *options, SthTopicOptions *result)
+{
+	ListCell   *lc;
+
+	result->partitions = 1;
+	result->key = NULL;
+	foreach(lc, options)
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
+
+		if (strcmp(def->defname, "partitions") == 0)
+			result->partitions = parse_partitions(def);
+		else if (strcmp(def->defname, "key") == 0)
+			result->key = defGetString(def);
+		else
+			report_unknown_option(def->defname, "a topic", topic_options,
+								  lengthof(topic_options));
+	}
+}
+
+/*
+ * fdw_validator(options text[], catalog oid): checks options as they are
+ * given, one by one; what needs the table's columns is checked afterwards.
+ */
+Datum
+sth_fdw_validator(PG_FUNCTION_ARGS)
+{
+	List	   *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid			catalog = PG_GETARG_OID(1);
+
+	if (catalog == ForeignTableRelationId)
+	{
+		SthTopicOptions parsed;
+
+		sth_options_parse(options, &parsed);
+	}
+	else if (options != NIL)
+	{
+		DefElem    *def = linitial_node(DefElem, options);
+
+		report_unknown_option(def->defname,
+							  catalog == ForeignServerRelationId ?
+							  "a server of the wrapper streamhouse" :
+							  "the wrapper streamhouse, its user mappings or columns",
+							  NULL, 0);
+	}
+	PG_RETURN_VOID();
+}

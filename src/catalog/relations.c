@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ *
+ * relations.c
+ *	  The extension's own tables: where they are and how their rows look.
+ *
+ * OIDs are looked up by name once and kept until the schema or one of the
+ * tables changes (DROP and CREATE EXTENSION make new ones).
+ *
+ * These tables are user tables to PostgreSQL: they are read under a snapshot
+ * that the caller names, never under one that a catalog scan would take by
+ * itself.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "catalog/relations.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+struct SthCatalogScan
+{
+	Relation	relation;
+	Relation	index;
+	LOCKMODE	lockmode;
+	SysScanDesc scan;
+};
+
+static SthRelations relations;
+static bool relations_valid = false;
+
+static void
+forget_relation(Datum arg, Oid relid)
+{
+	if (relid == InvalidOid || relid == relations.topic ||
+		relid == relations.log || relid == relations.tail)
+		relations_valid = false;
+}
+
+static void
+forget_schema(Datum arg, int cacheid, uint32 hashvalue)
+{
+	relations_valid = false;
+}
+
+/* Registers the callbacks; called once a process, from _PG_init. */
+void
+sth_relations_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schema, (Datum) 0);
+}
+
+/*
+ * The OIDs, or NULL if the extension is not in this database (or on its way
+ * in or out).
+ */
+const SthRelations *
+sth_relations_if_exist(void)
+{
+	SthRelations r;
+	oidvector  *no_args;
+
+	if (relations_valid)
+		return &relations;
+
+	memset(&r, 0, sizeof(r));
+	r.schema = get_namespace_oid(STH_SCHEMA, true);
+	if (!OidIsValid(r.schema))
+		return NULL;
+	no_args = buildoidvector(NULL, 0);
+	r.wrapper_handler = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+										CStringGetDatum("fdw_handler"),
+										PointerGetDatum(no_args),
+										ObjectIdGetDatum(r.schema));
+	r.topic = get_relname_relid("topic", r.schema);
+	r.topic_pkey = get_relname_relid("topic_pkey", r.schema);
+	r.topic_relid_idx = get_relname_relid("topic_relid_idx", r.schema);
+	r.topic_id_seq = get_relname_relid("topic_id_seq", r.schema);
+	r.log = get_relname_relid("log", r.schema);
+	r.log_pkey = get_relname_relid("log_pkey", r.schema);
+	r.log_topic_idx = get_relname_relid("log_topic_idx", r.schema);
+	r.log_id_seq = get_relname_relid("log_id_seq", r.schema);
+	r.tail = get_relname_relid("tail", r.schema);
+	r.tail_idx = get_relname_relid("tail_idx", r.schema);
+	if (!OidIsValid(r.wrapper_handler) ||
+		!OidIsValid(r.topic) || !OidIsValid(r.topic_pkey) ||
+		!OidIsValid(r.topic_relid_idx) || !OidIsValid(r.topic_id_seq) ||
+		!OidIsValid(r.log) || !OidIsValid(r.log_pkey) ||
+		!OidIsValid(r.log_topic_idx) || !OidIsValid(r.log_id_seq) ||
+		!OidIsValid(r.tail) || !OidIsValid(r.tail_idx))
+		return NULL;
+	relations = r;
+	relations_valid = true;
+	return &relations;
+}
+
+const SthRelations *
+sth_relations(void)
+{
+	const SthRelations *r = sth_relations_if_exist();
+
+	if (r == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the extension streamhouse is not installed in this database"),
+				 errhint("Run CREATE EXTENSION streamhouse.")));
+	return r;
+}
+
+/*
+ * Begins a scan of the rows whose column 'attnum', the leading one of
+ * 'index', equals 'value', of 'type' int4 or oid; in the index's order.
+ */
+SthCatalogScan *
+sth_catalog_begin(Oid relid, Oid index, LOCKMODE lockmode, Snapshot snapshot,
+				  int attnum, Datum value, Oid type)
+{
+	SthCatalogScan *scan = palloc(sizeof(SthCatalogScan));
+	ScanKeyData key;
+
+	ScanKeyInit(&key, attnum, BTEqualStrategyNumber,
+				type == OIDOID ? F_OIDEQ : F_INT4EQ, value);
+	scan->lockmode = lockmode;
+	scan->relation = table_open(relid, lockmode);
+	scan->index = index_open(index, lockmode);
+	scan->scan = systable_beginscan_ordered(scan->relation, scan->index,
+											snapshot, 1, &key);
+	return scan;
+}
+
+/* The next row, or NULL; it lasts until the next call. */
+HeapTuple
+sth_catalog_next(SthCatalogScan *scan)
+{
+	return systable_getnext_ordered(scan->scan, ForwardScanDirection);
+}
+
+Relation
+sth_catalog_relation(SthCatalogScan *scan)
+{
+	return scan->relation;
+}
+
+/* Ends a scan; a lock stronger than a reader's is kept to the commit. */
+void
+sth_catalog_end(SthCatalogScan *scan)
+{
+	LOCKMODE	unlock = scan->lockmode == AccessShareLock ? AccessShareLock : NoLock;
+
+	systable_endscan_ordered(scan->scan);
+	index_close(scan->index, unlock);
+	table_close(scan->relation, unlock);
+	pfree(scan);
+}

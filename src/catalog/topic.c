@@ -1,0 +1,356 @@
+/*-------------------------------------------------------------------------
+ *
+ * topic.c
+ *	  Topics: what the extension knows of a foreign table.
+ *
+ * The table's columns and options are PostgreSQL's; the topic's number, its
+ * logs and its key are rows of streamhouse.topic and .log, which DDL keeps in
+ * step (src/ddl).  All of it is put together once and cached by the table's
+ * OID until PostgreSQL says that the table has changed.
+ *
+ * Nothing cached depends on a snapshot: a topic's number and the log of a
+ * partition never change, and partitions are only added.  start_offset does
+ * move, and is read under the snapshot of whoever asks.
+ *
+ * Memory: cached topics live in a context of their own until they are
+ * invalidated; callers get copies, because a cached one may go away with any
+ * lock that is taken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "base/compat.h"
+#include "catalog/options.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "catalog/relations.h"
+#include "catalog/topic.h"
+#include "foreign/foreign.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+typedef struct CachedTopic
+{
+	Oid			relid;			/* hash key */
+	SthTopic   *topic;			/* NULL: to be loaded */
+} CachedTopic;
+
+static HTAB *cache = NULL;
+static MemoryContext cache_context = NULL;
+
+static void
+forget_entry(CachedTopic *entry)
+{
+	if (entry->topic != NULL)
+		pfree(entry->topic);
+	entry->topic = NULL;
+}
+
+static void
+forget_topic(Datum arg, Oid relid)
+{
+	CachedTopic *entry;
+
+	if (cache == NULL)
+		return;
+	if (relid == InvalidOid)
+	{
+		HASH_SEQ_STATUS status;
+
+		hash_seq_init(&status, cache);
+		while ((entry = hash_seq_search(&status)) != NULL)
+			forget_entry(entry);
+		return;
+	}
+	entry = hash_search(cache, &relid, HASH_FIND, NULL);
+	if (entry != NULL)
+		forget_entry(entry);
+}
+
+/* Registers the callback; called once a process, from _PG_init. */
+void
+sth_topic_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_topic, (Datum) 0);
+}
+
+/* Which of the columns that the log assigns has this name? */
+SthAssigned
+sth_assigned_column(const char *name)
+{
+	if (strcmp(name, "_partition") == 0)
+		return STH_ASSIGNED_PARTITION;
+	if (strcmp(name, "_offset") == 0)
+		return STH_ASSIGNED_OFFSET;
+	if (strcmp(name, "_timestamp") == 0)
+		return STH_ASSIGNED_TIME;
+	return STH_NOT_ASSIGNED;
+}
+
+/* How values of a column, dropped or not, lie in a row. */
+SthLayout
+sth_attribute_layout(Form_pg_attribute att)
+{
+	SthLayout	layout;
+
+	layout.len = att->attlen;
+	layout.byval = att->attbyval;
+	layout.packable = att->attlen == -1 && att->attstorage != TYPSTORAGE_PLAIN;
+	switch (att->attalign)
+	{
+		case TYPALIGN_CHAR:
+			layout.align = 1;
+			break;
+		case TYPALIGN_SHORT:
+			layout.align = 2;
+			break;
+		case TYPALIGN_INT:
+			layout.align = 4;
+			break;
+		default:
+			layout.align = 8;
+			break;
+	}
+	return layout;
+}
+
+/* Is this a foreign table of our wrapper? */
+bool
+sth_is_topic(Oid relid)
+{
+	const SthRelations *relations;
+	ForeignServer *server;
+
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
+		return false;
+	relations = sth_relations_if_exist();
+	if (relations == NULL)
+		return false;
+	server = GetForeignServer(GetForeignTable(relid)->serverid);
+	return GetForeignDataWrapper(server->fdwid)->fdwhandler ==
+		relations->wrapper_handler;
+}
+
+/* Opens a relation and makes sure that it is a topic. */
+Relation
+sth_topic_open(Oid relid, LOCKMODE lockmode)
+{
+	Relation	rel = relation_open(relid, lockmode);
+
+	if (!sth_is_topic(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a topic", RelationGetRelationName(rel)),
+				 errhint("Topics are foreign tables on a server of the wrapper streamhouse; create_topic() makes them.")));
+	return rel;
+}
+
+static void
+load_columns(SthTopic *topic, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		SthColumn  *column;
+
+		if (att->attisdropped)
+			continue;
+		switch (sth_assigned_column(NameStr(att->attname)))
+		{
+			case STH_ASSIGNED_PARTITION:
+				topic->partition_attnum = att->attnum;
+				continue;
+			case STH_ASSIGNED_OFFSET:
+				topic->offset_attnum = att->attnum;
+				continue;
+			case STH_ASSIGNED_TIME:
+				topic->time_attnum = att->attnum;
+				continue;
+			case STH_NOT_ASSIGNED:
+				break;
+		}
+		column = &topic->columns[topic->ncolumns++];
+		column->attnum = att->attnum;
+		column->type = att->atttypid;
+		column->typmod = att->atttypmod;
+		column->layout = sth_attribute_layout(att);
+	}
+}
+
+/* Number and key from streamhouse.topic; false if it is not there. */
+static bool
+load_topic_row(Oid relid, Snapshot snapshot, int32 *topic_id,
+			   AttrNumber *key_attnum)
+{
+	const SthRelations *relations = sth_relations();
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+
+	scan = sth_catalog_begin(relations->topic, relations->topic_relid_idx,
+							 AccessShareLock, snapshot, Anum_sth_topic_relid,
+							 ObjectIdGetDatum(relid), OIDOID);
+	tuple = sth_catalog_next(scan);
+	if (tuple != NULL)
+	{
+		FormData_sth_topic *form = (FormData_sth_topic *) GETSTRUCT(tuple);
+
+		*topic_id = form->topic_id;
+		*key_attnum = form->key_attnum;
+	}
+	sth_catalog_end(scan);
+	return tuple != NULL;
+}
+
+/* Log numbers by partition, as int32s; their places follow from the order. */
+static List *
+load_log_ids(int32 topic_id, Snapshot snapshot)
+{
+	const SthRelations *relations = sth_relations();
+	List	   *log_ids = NIL;
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+
+	scan = sth_catalog_begin(relations->log, relations->log_topic_idx,
+							 AccessShareLock, snapshot, Anum_sth_log_topic_id,
+							 Int32GetDatum(topic_id), INT4OID);
+	while ((tuple = sth_catalog_next(scan)) != NULL)
+	{
+		FormData_sth_log *form = (FormData_sth_log *) GETSTRUCT(tuple);
+
+		if (form->partition != list_length(log_ids))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("topic %d has no log for partition %d",
+							topic_id, list_length(log_ids))));
+		log_ids = lappend_int(log_ids, form->log_id);
+	}
+	sth_catalog_end(scan);
+	return log_ids;
+}
+
+static SthTopic *
+load_topic(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int32		topic_id;
+	AttrNumber	key_attnum;
+	List	   *log_ids;
+	ListCell   *lc;
+	Size		size;
+	SthTopic   *topic;
+
+	if (!load_topic_row(RelationGetRelid(rel), snapshot, &topic_id, &key_attnum))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("topic \"%s\" is not registered",
+						RelationGetRelationName(rel)),
+				 errhint("Drop the foreign table and create it again.")));
+	log_ids = load_log_ids(topic_id, snapshot);
+	UnregisterSnapshot(snapshot);
+
+	size = MAXALIGN(sizeof(SthTopic)) +
+		MAXALIGN(desc->natts * sizeof(SthColumn)) +
+		list_length(log_ids) * sizeof(int32);
+	topic = palloc0(size);
+	topic->size = size;
+	topic->relid = RelationGetRelid(rel);
+	topic->topic_id = topic_id;
+	topic->columns = (SthColumn *) ((char *) topic + MAXALIGN(sizeof(SthTopic)));
+	load_columns(topic, desc);
+	topic->key_attnum = key_attnum;
+	if (key_attnum != 0)
+		topic->key_type = getBaseType(TupleDescAttr(desc, key_attnum - 1)->atttypid);
+	topic->log_ids = (int32 *) ((char *) topic->columns +
+								MAXALIGN(desc->natts * sizeof(SthColumn)));
+	foreach(lc, log_ids)
+		topic->log_ids[topic->npartitions++] = lfirst_int(lc);
+	return topic;
+}
+
+/* A copy in the current memory context. */
+static SthTopic *
+copy_topic(const SthTopic *topic, MemoryContext context)
+{
+	SthTopic   *copy = MemoryContextAlloc(context, topic->size);
+
+	memcpy(copy, topic, topic->size);
+	copy->columns = (SthColumn *) ((char *) copy +
+								   ((char *) topic->columns - (char *) topic));
+	copy->log_ids = (int32 *) ((char *) copy +
+							   ((char *) topic->log_ids - (char *) topic));
+	return copy;
+}
+
+static CachedTopic *
+find_entry(Oid relid)
+{
+	CachedTopic *entry;
+	bool		found;
+
+	if (cache == NULL)
+	{
+		HASHCTL		info = {0};
+
+		cache_context = AllocSetContextCreate(CacheMemoryContext,
+											  "streamhouse topics",
+											  ALLOCSET_SMALL_SIZES);
+		info.keysize = sizeof(Oid);
+		info.entrysize = sizeof(CachedTopic);
+		info.hcxt = cache_context;
+		cache = hash_create("streamhouse topics", 64, &info,
+							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	entry = hash_search(cache, &relid, HASH_ENTER, &found);
+	if (!found)
+		entry->topic = NULL;
+	return entry;
+}
+
+/*
+ * The topic that an open relation is, as a copy in the current memory
+ * context.
+ */
+SthTopic *
+sth_topic_get(Relation rel)
+{
+	CachedTopic *entry = find_entry(RelationGetRelid(rel));
+
+	if (entry->topic == NULL)
+	{
+		SthTopic   *topic = load_topic(rel);
+
+		/* loading may have processed invalidations: look the entry up anew */
+		entry = find_entry(RelationGetRelid(rel));
+		forget_entry(entry);
+		entry->topic = copy_topic(topic, cache_context);
+		return topic;
+	}
+	return copy_topic(entry->topic, CurrentMemoryContext);
+}
+
+/* The first offset that a log still has. */
+int64
+sth_log_start_offset(int32 log_id, Snapshot snapshot)
+{
+	const SthRelations *relations = sth_relations();
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+	int64		start = 0;
+
+	scan = sth_catalog_begin(relations->log, relations->log_pkey,
+							 AccessShareLock, snapshot, Anum_sth_log_log_id,
+							 Int32GetDatum(log_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	if (tuple != NULL)
+		start = ((FormData_sth_log *) GETSTRUCT(tuple))->start_offset;
+	sth_catalog_end(scan);
+	return start;
+}

@@ -1,0 +1,61 @@
+/*-------------------------------------------------------------------------
+ *
+ * topic.h
+ *	  Topics: what the extension knows of a foreign table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_CATALOG_TOPIC_H
+#define STH_CATALOG_TOPIC_H
+
+#include "access/attnum.h"
+#include "access/tupdesc.h"
+#include "codec/row.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/* A column whose values are stored. */
+typedef struct SthColumn
+{
+	AttrNumber	attnum;
+	Oid			type;
+	int32		typmod;
+	SthLayout	layout;
+} SthColumn;
+
+/* A topic; one chunk of memory. */
+typedef struct SthTopic
+{
+	Size		size;			/* of the chunk */
+	Oid			relid;
+	int32		topic_id;
+	AttrNumber	partition_attnum;	/* columns that the log assigns, or 0 */
+	AttrNumber	offset_attnum;
+	AttrNumber	time_attnum;
+	AttrNumber	key_attnum;		/* column that routes a row, or 0 */
+	Oid			key_type;		/* domains resolved */
+	int			npartitions;
+	int32	   *log_ids;		/* by partition */
+	int			ncolumns;
+	SthColumn  *columns;		/* stored columns, by attnum */
+} SthTopic;
+
+/* The columns that the log assigns. */
+typedef enum SthAssigned
+{
+	STH_NOT_ASSIGNED,
+	STH_ASSIGNED_PARTITION,
+	STH_ASSIGNED_OFFSET,
+	STH_ASSIGNED_TIME
+} SthAssigned;
+
+extern void sth_topic_init(void);
+extern bool sth_is_topic(Oid relid);
+extern SthTopic *sth_topic_get(Relation rel);
+extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
+extern SthAssigned sth_assigned_column(const char *name);
+extern SthLayout sth_attribute_layout(Form_pg_attribute att);
+extern int64 sth_log_start_offset(int32 log_id, Snapshot snapshot);
+
+#endif							/* STH_CATALOG_TOPIC_H */

@@ -1,0 +1,145 @@
+/*-------------------------------------------------------------------------
+ *
+ * create_topic.c
+ *	  create_topic(): sugar for CREATE FOREIGN TABLE.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/varlena.h"
+
+PG_FUNCTION_INFO_V1(sth_create_topic);
+PG_FUNCTION_INFO_V1(sth_ignore_insert);
+
+static void
+append_option(StringInfo sql, const char *name, const char *value)
+{
+	appendStringInfo(sql, ", %s %s", quote_identifier(name),
+					 quote_literal_cstr(value));
+}
+
+/* The members of a JSON object as further options. */
+static void
+append_options(StringInfo sql, Jsonb *options)
+{
+	JsonbIterator *iterator;
+	JsonbValue	member;
+	JsonbIteratorToken token;
+
+	if (!JB_ROOT_IS_OBJECT(options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be a JSON object")));
+	iterator = JsonbIteratorInit(&options->root);
+	while ((token = JsonbIteratorNext(&iterator, &member, true)) != WJB_DONE)
+	{
+		char	   *name;
+		Jsonb	   *value;
+		char	   *text;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(member.val.string.val, member.val.string.len);
+		(void) JsonbIteratorNext(&iterator, &member, true);
+		if (member.type == jbvString)
+			text = pnstrdup(member.val.string.val, member.val.string.len);
+
+		else
+		{
+			value = JsonbValueToJsonb(&member);
+			text = JsonbToCString(NULL, &value->root, VARSIZE(value));
+		}
+		append_option(sql, name, text);
+	}
+}
+
+/* What goes between the parentheses must not end the statement. */
+static void
+check_statement(const char *sql)
+{
+	List	   *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+
+	if (list_length(statements) != 1 ||
+		!IsA(linitial_node(RawStmt, statements)->stmt, CreateForeignTableStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("columns must be a list of column definitions"),
+				 errhint("For example: 'customer text, amount numeric NOT NULL'.")));
+}
+
+static void
+require_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+/* create_topic(name, partitions, columns, key, server, options) */
+Datum
+sth_create_topic(PG_FUNCTION_ARGS)
+{
+	List	   *names;
+	RangeVar   *target;
+	StringInfoData sql;
+	Oid			relid;
+	char		partitions[16];
+
+	require_argument(fcinfo, 0, "name");
+	require_argument(fcinfo, 1, "partitions");
+	require_argument(fcinfo, 2, "columns");
+	require_argument(fcinfo, 4, "server");
+	require_argument(fcinfo, 5, "options");
+
+	names = textToQualifiedNameList(PG_GETARG_TEXT_PP(0));
+	target = makeRangeVarFromNameList(names);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s "
+					 "(_partition pg_catalog.int4, _offset pg_catalog.int8, _timestamp pg_catalog.timestamptz",
+					 NameListToQuotedString(names));
+	appendStringInfo(&sql, ", %s) SERVER %s OPTIONS (",
+					 text_to_cstring(PG_GETARG_TEXT_PP(2)),
+					 quote_identifier(NameStr(*PG_GETARG_NAME(4))));
+	snprintf(partitions, sizeof(partitions), "%d", PG_GETARG_INT32(1));
+	appendStringInfo(&sql, "partitions %s", quote_literal_cstr(partitions));
+	if (!PG_ARGISNULL(3))
+		append_option(&sql, "key", text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	append_options(&sql, PG_GETARG_JSONB_P(5));
+	appendStringInfoChar(&sql, ')');
+	check_statement(sql.data);
+
+	SPI_connect();
+	if (SPI_execute(sql.data, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not create topic");
+	SPI_finish();
+
+	relid = RangeVarGetRelid(target, NoLock, false);
+	PG_RETURN_OID(relid);
+}
+
+/*
+ * ignore_insert(): the trigger of the internal tables.  Rows are inserted
+ * into those by heap calls, so what fires it was not the extension.
+ */
+Datum
+sth_ignore_insert(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" can be called by a trigger only",
+						"ignore_insert")));
+	PG_RETURN_POINTER(NULL);
+}

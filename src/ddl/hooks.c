@@ -1,0 +1,182 @@
+/*-------------------------------------------------------------------------
+ *
+ * hooks.c
+ *	  Noticing what DDL does to topics.
+ *
+ * PostgreSQL's object-access hook tells of every relation that is created,
+ * altered or dropped, whatever the statement: a cascade, DROP OWNED, a change
+ * that a parent table hands down, an extension's script, with triggers on or
+ * off.  It calls in the middle of the change, so only the OID is noted there.
+ * When the statement is done, src/ddl/sync.c compares the foreign tables that
+ * were noted with streamhouse.topic and brings that in step, or objects.
+ *
+ * Event triggers would do less: a change handed down by a parent table is not
+ * among the commands that they are shown, and single-user mode has none.
+ *
+ * Failure: sync works in the transaction of the statement and is undone with
+ * it.  The list of what was noted is emptied at the end of the transaction;
+ * what a subtransaction noted and rolled back is looked at and found in step.
+ *
+ * Memory: the list is in TopTransactionContext.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_foreign_table.h"
+#include "catalog/relations.h"
+#include "ddl/ddl.h"
+#include "log/log.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+/* A foreign table that the statement has touched. */
+typedef struct Touched
+{
+	struct Touched *next;
+	Oid			relid;
+	bool		created;
+} Touched;
+
+static Touched *touched = NULL;
+
+static object_access_hook_type prev_object_access_hook = NULL;
+static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
+
+static void
+note_touched(Oid relid, bool created)
+{
+	Touched    *item;
+
+	for (item = touched; item != NULL; item = item->next)
+		if (item->relid == relid)
+		{
+			item->created |= created;
+			return;
+		}
+	item = MemoryContextAlloc(TopTransactionContext, sizeof(Touched));
+	item->relid = relid;
+	item->created = created;
+	item->next = touched;
+	touched = item;
+}
+
+static void
+note_drop(Oid class_id, Oid object_id)
+{
+	if (class_id == DatabaseRelationId)
+		sth_log_database_dropped(object_id);
+	else if (class_id == RelationRelationId)
+	{
+		char		relkind = get_rel_relkind(object_id);
+
+		if (relkind == RELKIND_FOREIGN_TABLE)
+			note_touched(object_id, false);
+		else if (relkind == RELKIND_RELATION)
+		{
+			const SthRelations *relations = sth_relations_if_exist();
+
+			if (relations != NULL && relations->tail == object_id)
+				sth_log_tail_dropped(object_id);
+		}
+	}
+}
+
+static void
+on_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
+				 int sub_id, void *arg)
+{
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, class_id, object_id, sub_id, arg);
+
+	if (IsBinaryUpgrade || !IsNormalProcessingMode())
+		return;
+	switch (access)
+	{
+		case OAT_POST_CREATE:
+			/* relkind: a new relation is not in the caches yet */
+			if (class_id == RelationRelationId)
+				note_touched(object_id, sub_id == 0);
+			break;
+		case OAT_POST_ALTER:
+			if (class_id == ForeignTableRelationId ||
+				(class_id == RelationRelationId &&
+				 get_rel_relkind(object_id) == RELKIND_FOREIGN_TABLE))
+				note_touched(object_id, false);
+			break;
+		case OAT_DROP:
+			if (sub_id == 0)
+				note_drop(class_id, object_id);
+			break;
+		default:
+			break;
+	}
+}
+
+/* Brings what was noted in step. */
+static void
+sync_touched(void)
+{
+	if (touched == NULL)
+		return;
+	CommandCounterIncrement();
+	while (touched != NULL)
+	{
+		Touched    *item = touched;
+
+		touched = item->next;
+		sth_topic_sync(item->relid, item->created);
+		pfree(item);
+	}
+}
+
+static void
+on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_ProcessUtility_hook)
+		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params,
+								 env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query, read_only_tree, context, params,
+								env, dest, qc);
+	sync_touched();
+}
+
+static void
+at_transaction_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			/* drops that no statement of SQL has made */
+			sync_touched();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			touched = NULL;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+sth_ddl_init(void)
+{
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = on_object_access;
+	prev_ProcessUtility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+	RegisterXactCallback(at_transaction_event, NULL);
+}

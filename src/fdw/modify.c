@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * modify.c
+ *	  INSERT and COPY into a topic; what else there is, it refuses.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "executor/executor.h"
+#include "fdw/fdw.h"
+#include "nodes/plannodes.h"
+#include "produce/insert.h"
+#include "utils/rel.h"
+
+/* The planner asks this for UPDATE, DELETE and MERGE only. */
+void
+sthAddForeignUpdateTargets(PlannerInfo *root, Index rtindex,
+						   RangeTblEntry *target_rte,
+						   Relation target_relation)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot update or delete rows of topic \"%s\"",
+					RelationGetRelationName(target_relation)),
+			 errdetail("A topic is an append-only log."),
+			 errhint("Insert a row that takes the place of the earlier one.")));
+}
+
+List *
+sthPlanForeignModify(PlannerInfo *root, ModifyTable *plan,
+					 Index result_relation, int subplan_index)
+{
+	if (plan->onConflictAction != ONCONFLICT_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("INSERT with an ON CONFLICT clause is not supported for topics"),
+				 errdetail("A topic has no unique columns.")));
+	return NIL;
+}
+
+int
+sthIsForeignRelUpdatable(Relation rel)
+{
+	return 1 << CMD_INSERT;
+}
+
+static void
+begin_insert(ResultRelInfo *result_rel)
+{
+	result_rel->ri_FdwState = sth_insert_begin(result_rel->ri_RelationDesc,
+											   "INSERT");
+}
+
+void
+sthBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *result_rel,
+					  List *fdw_private, int subplan_index, int eflags)
+{
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+		begin_insert(result_rel);
+}
+
+/* For COPY, and for rows that a partitioned table routes here. */
+void
+sthBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *result_rel)
+{
+	ModifyTable *plan = castNode(ModifyTable, mtstate->ps.plan);
+
+	/* COPY has no plan; a parent's INSERT may have an ON CONFLICT clause */
+	if (plan != NULL)
+		(void) sthPlanForeignModify(NULL, plan, 0, 0);
+	begin_insert(result_rel);
+}
+
+TupleTableSlot *
+sthExecForeignInsert(EState *estate, ResultRelInfo *result_rel,
+					 TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	(void) sth_insert_row(result_rel->ri_FdwState, result_rel, slot, estate,
+						  NULL);
+	MemoryContextSwitchTo(old);
+	return slot;
+}

@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * log.c
+ *	  The life of a log, from the first row to the drop of its topic.
+ *
+ * A log is opened when a row is produced to it first after a start of the
+ * server: its next offset is where its rows end.  Nothing is opened in
+ * recovery or at start, so that neither takes longer for a long tail.  The
+ * entry in shared memory goes when the transaction that drops the log
+ * commits, or the one that created it aborts; what is to be removed when is
+ * kept in a list until then, as PostgreSQL does for the files of relations.
+ *
+ * Failure: an error between the look at the tail and the entry leaves
+ * nothing.  A crash resets shared memory.
+ *
+ * Memory: the list lives in TopTransactionContext, its end frees it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/relations.h"
+#include "catalog/topic.h"
+#include "fmgr.h"
+#include "log/log.h"
+#include "log/tail.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(sth_log_next_offset_sql);
+
+typedef enum RemovalKind
+{
+	REMOVE_LOG,
+	REMOVE_TAIL,
+	REMOVE_DATABASE
+} RemovalKind;
+
+/* An entry, or several, to be removed when the transaction ends. */
+typedef struct Removal
+{
+	struct Removal *next;
+	RemovalKind kind;
+	bool		at_commit;		/* else at abort */
+	int			nest_level;
+	Oid			oid;			/* tail or database */
+	int32		log_id;
+} Removal;
+
+static Removal *removals = NULL;
+
+static void
+remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
+{
+	Removal    *removal = MemoryContextAlloc(TopTransactionContext,
+											 sizeof(Removal));
+
+	removal->kind = kind;
+	removal->at_commit = at_commit;
+	removal->nest_level = GetCurrentTransactionNestLevel();
+	removal->oid = oid;
+	removal->log_id = log_id;
+	removal->next = removals;
+	removals = removal;
+}
+
+/* To be called by the transaction that creates a log ... */
+void
+sth_log_created(int32 log_id)
+{
+	remember_removal(REMOVE_LOG, false, sth_relations()->tail, log_id);
+}
+
+/* ... and by the one that drops it. */
+void
+sth_log_dropped(int32 log_id)
+{
+	remember_removal(REMOVE_LOG, true, sth_relations()->tail, log_id);
+}
+
+/* The extension goes. */
+void
+sth_log_tail_dropped(Oid tail)
+{
+	remember_removal(REMOVE_TAIL, true, tail, 0);
+}
+
+void
+sth_log_database_dropped(Oid database)
+{
+	remember_removal(REMOVE_DATABASE, true, database, 0);
+}
+
+/* Must not fail: it runs after the commit record. */
+static void
+remove_now(const Removal *removal)
+{
+	switch (removal->kind)
+	{
+		case REMOVE_LOG:
+			sth_sequencer_forget_log(removal->oid, removal->log_id);
+			break;
+		case REMOVE_TAIL:
+			sth_sequencer_forget_tail(removal->oid);
+			break;
+		case REMOVE_DATABASE:
+			sth_sequencer_forget_database(removal->oid);
+			break;
+	}
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	for (Removal *removal = removals; removal != NULL; removal = removal->next)
+		if (removal->at_commit == (event == XACT_EVENT_COMMIT))
+			remove_now(removal);
+	removals = NULL;
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId id,
+					  SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	Removal   **link = &removals;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (*link != NULL)
+	{
+		Removal    *removal = *link;
+
+		if (removal->nest_level < level)
+			link = &removal->next;
+		else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		{
+			removal->nest_level = level - 1;
+			link = &removal->next;
+		}
+		else
+		{
+			if (!removal->at_commit)
+				remove_now(removal);
+			*link = removal->next;
+		}
+	}
+}
+
+void
+sth_log_init(void)
+{
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+}
+
+/* Where a log's committed rows end, for every transaction that is over. */
+static int64
+find_end(int32 log_id)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int64		end = Max(sth_log_start_offset(log_id, snapshot),
+						  sth_tail_end(log_id, snapshot));
+
+	UnregisterSnapshot(snapshot);
+	return end;
+}
+
+/*
+ * A log's entry in shared memory, opened if need be.  The caller's lock on
+ * the topic keeps it valid until the transaction ends.
+ *
+ * No lock is held between the look at the tail and the making of the entry.
+ * None is needed: only a transaction that has opened the log can have added
+ * to it since the server started, so whoever makes the entry has looked while
+ * the tail did not change.
+ */
+SthSequence *
+sth_log_open(int32 log_id)
+{
+	Oid			tail = sth_relations()->tail;
+	SthSequence *sequence = sth_sequencer_find(tail, log_id);
+
+	Assert(!RecoveryInProgress());
+	if (sequence == NULL)
+		sequence = sth_sequencer_open(tail, log_id, find_end(log_id));
+	return sequence;
+}
+
+/* The next offset that a log will give, as far as this server can know. */
+int64
+sth_log_next_offset(int32 log_id)
+{
+	int64		next;
+
+	if (!RecoveryInProgress() &&
+		sth_sequencer_peek(sth_relations()->tail, log_id, &next))
+		return next;
+	return find_end(log_id);
+}
+
+/* log_next_offset(log_id int) */
+Datum
+sth_log_next_offset_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(sth_log_next_offset(PG_GETARG_INT32(0)));
+}

@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * log.h
+ *	  The life of a log, from the first row to the drop of its topic.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_LOG_LOG_H
+#define STH_LOG_LOG_H
+
+#include "log/sequencer.h"
+
+extern void sth_log_init(void);
+extern SthSequence *sth_log_open(int32 log_id);
+extern int64 sth_log_next_offset(int32 log_id);
+extern void sth_log_created(int32 log_id);
+extern void sth_log_dropped(int32 log_id);
+extern void sth_log_tail_dropped(Oid tail);
+extern void sth_log_database_dropped(Oid database);
+
+#endif							/* STH_LOG_LOG_H */

@@ -1,0 +1,351 @@
+/*-------------------------------------------------------------------------
+ *
+ * sequencer.c
+ *	  Offsets of logs, handed out while transactions commit.
+ *
+ * An open log has an entry in a hash table in shared memory with the next
+ * offset that it will give.  A committing transaction takes [base, base + n)
+ * for its n rows by one atomic addition, and no lock: offsets of a log rise
+ * in the order in which transactions reach their commit, and nobody waits
+ * for anybody.
+ *
+ * What has been taken is not yet visible.  Around the additions a backend's
+ * turn counter is odd, from before its first addition until its transaction
+ * is out of the proc array, committed or not.  So whoever reads a log's next
+ * offset first and then finds no odd counter that concerns the log knows that
+ * all transactions with lower offsets are over: a range below that next
+ * offset which a snapshot taken afterwards does not show belongs to a
+ * transaction that failed, and stays empty for ever.
+ *
+ * Locking: the LWLock guards the hash table, not the entries' counters.  An
+ * entry stays where it is until its log is dropped, and the transaction that
+ * drops a topic holds a lock on it that conflicts with every producer's, so a
+ * producer may keep a pointer until its transaction ends.
+ *
+ * Failure: the order is turn odd, add, insert rows, commit record, out of the
+ * proc array, turn even.  An error, a cancel or FATAL between add and commit
+ * record aborts: the range stays empty, the abort callback turns even.  A
+ * crash resets shared memory; logs are opened anew from what the tail has.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "base/guc.h"
+#include "log/sequencer.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+
+typedef struct SequenceKey
+{
+	Oid			database;
+	Oid			tail;			/* new with every CREATE EXTENSION */
+	int32		log_id;
+} SequenceKey;
+
+struct SthSequence
+{
+	SequenceKey key;
+	pg_atomic_uint64 next_offset;
+};
+
+/* A backend that takes from more logs than this holds up all of them. */
+#define TURN_LOGS 8
+
+/* A backend's turn at taking offsets; padded against false sharing. */
+typedef union Turn
+{
+	struct
+	{
+		pg_atomic_uint64 counter;	/* odd: offsets taken, not yet settled */
+		Oid			database;
+		int			nlogs;		/* of TURN_LOGS; -1: any of the database */
+		int32		log_ids[TURN_LOGS];
+	}			t;
+	char		pad[PG_CACHE_LINE_SIZE];
+} Turn;
+
+typedef struct SequencerShared
+{
+	LWLock	   *lock;
+	int			nturns;
+	Turn		turns[FLEXIBLE_ARRAY_MEMBER];
+} SequencerShared;
+
+static SequencerShared *shared = NULL;
+static HTAB *sequences = NULL;
+static bool turn_is_on = false; /* this backend's counter is odd */
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static Size
+shared_size(void)
+{
+	return add_size(offsetof(SequencerShared, turns),
+					mul_size(MaxBackends, sizeof(Turn)));
+}
+
+static void
+request_shmem(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(hash_estimate_size(sth_max_logs,
+											  sizeof(SthSequence)));
+	RequestNamedLWLockTranche("streamhouse", 1);
+}
+
+static void
+startup_shmem(void)
+{
+	HASHCTL		info;
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("streamhouse sequencer", shared_size(), &found);
+	if (!found)
+	{
+		shared->lock = &(GetNamedLWLockTranche("streamhouse"))->lock;
+		shared->nturns = MaxBackends;
+		memset(shared->turns, 0, mul_size(MaxBackends, sizeof(Turn)));
+		for (int i = 0; i < MaxBackends; i++)
+			pg_atomic_init_u64(&shared->turns[i].t.counter, 0);
+	}
+	memset(&info, 0, sizeof(info));
+	info.keysize = sizeof(SequenceKey);
+	info.entrysize = sizeof(SthSequence);
+	sequences = ShmemInitHash("streamhouse logs", sth_max_logs, sth_max_logs,
+							  &info, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+sth_sequencer_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+}
+
+static SequenceKey
+make_key(Oid tail, int32 log_id)
+{
+	SequenceKey key = {MyDatabaseId, tail, log_id};
+
+	return key;
+}
+
+/*
+ * The entry of a log of this database, or NULL if it is not open.  The caller
+ * holds a lock on the topic that keeps it from being dropped.
+ */
+SthSequence *
+sth_sequencer_find(Oid tail, int32 log_id)
+{
+	SequenceKey key = make_key(tail, log_id);
+	SthSequence *sequence;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	sequence = hash_search(sequences, &key, HASH_FIND, NULL);
+	LWLockRelease(shared->lock);
+	return sequence;
+}
+
+/*
+ * Opens a log at next_offset, unless somebody has meanwhile; then that entry
+ * counts, and next_offset is of no interest: whoever found the log not open,
+ * and then looked for its end, has found the end that holds until the first
+ * producer opens it.
+ */
+SthSequence *
+sth_sequencer_open(Oid tail, int32 log_id, int64 next_offset)
+{
+	SequenceKey key = make_key(tail, log_id);
+	SthSequence *sequence;
+	bool		found;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (hash_get_num_entries(sequences) >= sth_max_logs)
+		sequence = hash_search(sequences, &key, HASH_FIND, &found);
+	else
+		sequence = hash_search(sequences, &key, HASH_ENTER_NULL, &found);
+	if (sequence != NULL && !found)
+		pg_atomic_init_u64(&sequence->next_offset, (uint64) next_offset);
+	LWLockRelease(shared->lock);
+
+	if (sequence == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many logs are open"),
+				 errdetail("The server has room for %d partitions of topics that are produced to, in all databases together.",
+						   sth_max_logs),
+				 errhint("Raise streamhouse.max_logs and restart the server, or drop topics that are not needed.")));
+	return sequence;
+}
+
+/* The next offset that an open log will give; false if it is not open. */
+bool
+sth_sequencer_peek(Oid tail, int32 log_id, int64 *next_offset)
+{
+	SequenceKey key = make_key(tail, log_id);
+	SthSequence *sequence;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	sequence = hash_search(sequences, &key, HASH_FIND, NULL);
+	if (sequence != NULL)
+		*next_offset = (int64) pg_atomic_read_u64(&sequence->next_offset);
+	LWLockRelease(shared->lock);
+	return sequence != NULL;
+}
+
+static Turn *
+my_turn(void)
+{
+	int			index = sth_my_proc_index();
+
+	Assert(index >= 0 && index < shared->nturns);
+	return &shared->turns[index];
+}
+
+/* Starts a turn at taking offsets from these logs. */
+void
+sth_sequencer_begin(int nlogs, const int32 *log_ids)
+{
+	Turn	   *turn = my_turn();
+	uint64		counter = pg_atomic_read_u64(&turn->t.counter);
+
+	Assert((counter & 1) == 0);
+	turn->t.database = MyDatabaseId;
+	if (nlogs > TURN_LOGS)
+		turn->t.nlogs = -1;
+	else
+	{
+		turn->t.nlogs = nlogs;
+		memcpy(turn->t.log_ids, log_ids, nlogs * sizeof(int32));
+	}
+	pg_write_barrier();
+	turn_is_on = true;
+	pg_atomic_write_u64(&turn->t.counter, counter + 1);
+	pg_memory_barrier();
+}
+
+/* Takes count offsets; returns the first. */
+int64
+sth_sequencer_take(SthSequence *sequence, int64 count)
+{
+	Assert(turn_is_on);
+	return (int64) pg_atomic_fetch_add_u64(&sequence->next_offset, count);
+}
+
+/*
+ * Ends the turn, if there is one, after the transaction has left the proc
+ * array.  Must not fail: it runs after the commit record.
+ */
+void
+sth_sequencer_end(void)
+{
+	Turn	   *turn;
+
+	if (!turn_is_on)
+		return;
+	turn = my_turn();
+	pg_memory_barrier();
+	pg_atomic_write_u64(&turn->t.counter,
+						pg_atomic_read_u64(&turn->t.counter) + 1);
+	turn_is_on = false;
+}
+
+/* Does an odd turn concern this log of this database? */
+static bool
+turn_concerns(Turn *turn, int32 log_id)
+{
+	if (turn->t.database != MyDatabaseId)
+		return false;
+	if (turn->t.nlogs < 0)
+		return true;
+	for (int i = 0; i < Min(turn->t.nlogs, TURN_LOGS); i++)
+		if (turn->t.log_ids[i] == log_id)
+			return true;
+	return false;
+}
+
+/*
+ * Is every transaction over that had taken offsets of this log before the
+ * call?  May say no where the answer is yes (a turn that began after).
+ */
+bool
+sth_sequencer_settled(int32 log_id)
+{
+	pg_memory_barrier();
+	for (int i = 0; i < shared->nturns; i++)
+	{
+		Turn	   *turn = &shared->turns[i];
+		uint64		counter = pg_atomic_read_u64(&turn->t.counter);
+
+		if ((counter & 1) == 0)
+			continue;
+		pg_read_barrier();
+		if (turn_concerns(turn, log_id))
+			return false;
+		/* the logs belong to that turn only if it is still the same one */
+		pg_read_barrier();
+		if (pg_atomic_read_u64(&turn->t.counter) != counter)
+			i--;
+	}
+	pg_memory_barrier();
+	return true;
+}
+
+/* Removes a dropped log.  Must not fail: it runs after the commit record. */
+void
+sth_sequencer_forget_log(Oid tail, int32 log_id)
+{
+	SequenceKey key = make_key(tail, log_id);
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
+	LWLockRelease(shared->lock);
+}
+
+static void
+forget_matching(Oid database, Oid tail)
+{
+	HASH_SEQ_STATUS status;
+	SthSequence *sequence;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	hash_seq_init(&status, sequences);
+	while ((sequence = hash_seq_search(&status)) != NULL)
+	{
+		SequenceKey key = sequence->key;
+
+		if (key.database == database && (tail == InvalidOid || key.tail == tail))
+			(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* Removes all logs of a dropped extension.  Must not fail. */
+void
+sth_sequencer_forget_tail(Oid tail)
+{
+	forget_matching(MyDatabaseId, tail);
+}
+
+/* Removes all logs of a dropped database.  Must not fail. */
+void
+sth_sequencer_forget_database(Oid database)
+{
+	forget_matching(database, InvalidOid);
+}

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * sequencer.h
+ *	  Offsets of logs, handed out while transactions commit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_LOG_SEQUENCER_H
+#define STH_LOG_SEQUENCER_H
+
+/* An open log's place in shared memory. */
+typedef struct SthSequence SthSequence;
+
+extern void sth_sequencer_init(void);
+
+extern SthSequence *sth_sequencer_find(Oid tail, int32 log_id);
+extern SthSequence *sth_sequencer_open(Oid tail, int32 log_id,
+									   int64 next_offset);
+extern bool sth_sequencer_peek(Oid tail, int32 log_id, int64 *next_offset);
+
+extern void sth_sequencer_begin(int nlogs, const int32 *log_ids);
+extern int64 sth_sequencer_take(SthSequence *sequence, int64 count);
+extern void sth_sequencer_end(void);
+extern bool sth_sequencer_settled(int32 log_id);
+
+extern void sth_sequencer_forget_log(Oid tail, int32 log_id);
+extern void sth_sequencer_forget_tail(Oid tail);
+extern void sth_sequencer_forget_database(Oid database);
+
+#endif							/* STH_LOG_SEQUENCER_H */

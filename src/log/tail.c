@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * tail.c
+ *	  The tail: the heap table that recent rows of all logs live in.
+ *
+ * A tuple holds one frame, of at most a page.  The rows of a frame are
+ * [end_offset - count, end_offset).  A row that fits no page has its frame cut
+ * into parts, tuples with the same end_offset of which only the first counts
+ * the row (codec/frame.h).
+ *
+ * The index has (log_id, stage, end_offset), so that the frame which holds an
+ * offset n is the first with end_offset > n, however long it is.  It is not
+ * unique: the sequencer sees to that, and an inserter would have to wait for
+ * others, uncancellably, while it commits.
+ *
+ * Writing goes by heap and index calls, not by the executor: no triggers, no
+ * privileges, no constraints, also for a logical replication worker.
+ *
+ * Failure: rows are inserted by the transaction that produced them, and an
+ * abort leaves dead tuples for vacuum, like any insert.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/compat.h"
+#include "catalog/index.h"
+#include "catalog/relations.h"
+#include "log/tail.h"
+#include "nodes/execnodes.h"
+#include "storage/lmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+struct SthTailWriter
+{
+	Relation	relation;
+	Relation	index;
+	IndexInfo  *index_info;
+	HeapTuple	tuple;			/* its header and fixed columns are reused */
+};
+
+struct SthTailScan
+{
+	Relation	relation;
+	Relation	index;
+	Snapshot	snapshot;
+	SysScanDesc scan;
+};
+
+/*
+ * Locks the tail for writing until the transaction ends.  Done when rows are
+ * produced, so that nothing has to be waited for at pre-commit.
+ */
+void
+sth_tail_lock(void)
+{
+	const SthRelations *relations = sth_relations();
+
+	LockRelationOid(relations->tail, RowExclusiveLock);
+	LockRelationOid(relations->tail_idx, RowExclusiveLock);
+}
+
+/* Begins to write; the caller has called sth_tail_lock before. */
+SthTailWriter *
+sth_tail_begin_write(void)
+{
+	const SthRelations *relations = sth_relations();
+	SthTailWriter *writer = palloc(sizeof(SthTailWriter));
+
+	writer->relation = table_open(relations->tail, NoLock);
+	writer->index = index_open(relations->tail_idx, NoLock);
+	writer->index_info = BuildIndexInfo(writer->index);
+	writer->tuple = palloc0(HEAPTUPLESIZE + MaxHeapTupleSize);
+	writer->tuple->t_data = (HeapTupleHeader) ((char *) writer->tuple + HEAPTUPLESIZE);
+	writer->tuple->t_tableOid = RelationGetRelid(writer->relation);
+	return writer;
+}
+
+/*
+ * Makes the tuple in place.  What heap_form_tuple would do, without the copy
+ * of the frame into a fresh allocation.
+ */
+static HeapTuple
+form_tuple(SthTailWriter *writer, int32 log_id, int64 end_offset, int32 count,
+		   const uint8 *frame, Size frame_len)
+{
+	HeapTuple	tuple = writer->tuple;
+	HeapTupleHeader header = tuple->t_data;
+	FormData_sth_tail *form;
+	char	   *data;
+
+	Assert(frame_len <= STH_FRAME_MAX);
+	memset(header, 0, MAXALIGN(SizeofHeapTupleHeader));
+	HeapTupleHeaderSetNatts(header, Natts_sth_tail);
+	header->t_hoff = MAXALIGN(SizeofHeapTupleHeader);
+	header->t_infomask = HEAP_HASVARWIDTH;
+
+	form = (FormData_sth_tail *) ((char *) header + header->t_hoff);
+	form->log_id = log_id;
+	form->stage = 0;
+	form->end_offset = end_offset;
+	form->count = count;
+	data = (char *) header + STH_TAIL_FIXED - VARHDRSZ;
+	SET_VARSIZE(data, VARHDRSZ + frame_len);
+	memcpy(VARDATA(data), frame, frame_len);
+
+	tuple->t_len = STH_TAIL_FIXED + frame_len;
+	ItemPointerSetInvalid(&tuple->t_self);
+	return tuple;
+}
+
+/* Inserts one frame, or one part of a frame. */
+void
+sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
+			   int32 count, const uint8 *frame, Size frame_len)
+{
+	HeapTuple	tuple = form_tuple(writer, log_id, end_offset, count,
+								   frame, frame_len);
+	Datum		values[3];
+	bool		isnull[3] = {false, false, false};
+
+	heap_insert(writer->relation, tuple, GetCurrentCommandId(true), 0, NULL);
+
+	values[0] = Int32GetDatum(log_id);
+	values[1] = Int32GetDatum(0);
+	values[2] = Int64GetDatum(end_offset);
+	index_insert(writer->index, values, isnull, &tuple->t_self,
+				 writer->relation, UNIQUE_CHECK_NO, false, writer->index_info);
+}
+
+void
+sth_tail_end_write(SthTailWriter *writer)
+{
+	index_close(writer->index, NoLock);
+	table_close(writer->relation, NoLock);
+	pfree(writer->tuple);
+	pfree(writer);
+}
+
+/* Begins to read under a snapshot that the caller keeps registered. */
+SthTailScan *
+sth_tail_begin_scan(Snapshot snapshot)
+{
+	const SthRelations *relations = sth_relations();
+	SthTailScan *scan = palloc(sizeof(SthTailScan));
+
+	scan->relation = table_open(relations->tail, AccessShareLock);
+	scan->index = index_open(relations->tail_idx, AccessShareLock);
+	scan->snapshot = snapshot;
+	scan->scan = NULL;
+	return scan;
+}
+
+static void
+set_keys(ScanKeyData *keys, int32 log_id, int64 from)
+{
+	ScanKeyInit(&keys[0], Anum_sth_tail_log_id, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(log_id));
+	ScanKeyInit(&keys[1], Anum_sth_tail_stage, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(0));
+	ScanKeyInit(&keys[2], Anum_sth_tail_end_offset, BTGreaterStrategyNumber,
+				F_INT8GT, Int64GetDatum(from));
+}
+
+/* Goes to the first frame of a log that ends after offset 'from'. */
+void
+sth_tail_seek(SthTailScan *scan, int32 log_id, int64 from)
+{
+	ScanKeyData keys[3];
+
+	if (scan->scan != NULL)
+		systable_endscan_ordered(scan->scan);
+	set_keys(keys, log_id, from);
+	scan->scan = systable_beginscan_ordered(scan->relation, scan->index,
+											scan->snapshot, 3, keys);
+}
+
+static void
+read_tuple(HeapTuple tuple, SthTailRow *row)
+{
+	FormData_sth_tail *form = (FormData_sth_tail *) GETSTRUCT(tuple);
+	char	   *data = (char *) tuple->t_data + STH_TAIL_FIXED - VARHDRSZ;
+
+	if (tuple->t_data->t_hoff != MAXALIGN(SizeofHeapTupleHeader) ||
+		tuple->t_len < STH_TAIL_FIXED ||
+		VARSIZE(data) != tuple->t_len - STH_TAIL_FIXED + VARHDRSZ ||
+		form->end_offset < form->count || form->count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("malformed row in the tail at (%u,%u)",
+						ItemPointerGetBlockNumber(&tuple->t_self),
+						ItemPointerGetOffsetNumber(&tuple->t_self))));
+	row->end_offset = form->end_offset;
+	row->count = form->count;
+	row->frame = (const uint8 *) VARDATA(data);
+	row->frame_len = VARSIZE(data) - VARHDRSZ;
+}
+
+/* The next row of the log sought; it lasts until the next call. */
+bool
+sth_tail_next(SthTailScan *scan, SthTailRow *row)
+{
+	HeapTuple	tuple = systable_getnext_ordered(scan->scan,
+												 ForwardScanDirection);
+
+	if (tuple == NULL)
+		return false;
+	read_tuple(tuple, row);
+	return true;
+}
+
+void
+sth_tail_end_scan(SthTailScan *scan)
+{
+	if (scan->scan != NULL)
+		systable_endscan_ordered(scan->scan);
+	index_close(scan->index, AccessShareLock);
+	table_close(scan->relation, AccessShareLock);
+	pfree(scan);
+}
+
+/* The offset after the last row of a log that the snapshot shows, or 0. */
+int64
+sth_tail_end(int32 log_id, Snapshot snapshot)
+{
+	SthTailScan *scan = sth_tail_begin_scan(snapshot);
+	HeapTuple	tuple;
+	int64		end = 0;
+
+	sth_tail_seek(scan, log_id, -1);
+	tuple = systable_getnext_ordered(scan->scan, BackwardScanDirection);
+	if (tuple != NULL)
+	{
+		SthTailRow	row;
+
+		read_tuple(tuple, &row);
+		end = row.end_offset;
+	}
+	sth_tail_end_scan(scan);
+	return end;
+}
+
+/* Deletes all rows of a log, whose topic is being dropped. */
+void
+sth_tail_delete_log(int32 log_id)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SthTailScan *scan;
+	HeapTuple	tuple;
+
+	sth_tail_lock();
+	scan = sth_tail_begin_scan(snapshot);
+	sth_tail_seek(scan, log_id, -1);
+	while ((tuple = systable_getnext_ordered(scan->scan,
+											 ForwardScanDirection)) != NULL)
+		simple_heap_delete(scan->relation, &tuple->t_self);
+	sth_tail_end_scan(scan);
+	UnregisterSnapshot(snapshot);
+}

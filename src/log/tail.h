@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * tail.h
+ *	  The tail: the heap table that recent rows of all logs live in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_LOG_TAIL_H
+#define STH_LOG_TAIL_H
+
+#include "access/htup_details.h"
+#include "access/sdir.h"
+#include "utils/snapshot.h"
+
+/*
+ * Columns of streamhouse.tail.  log_id, stage and end_offset are the index;
+ * stage is 0 for committed rows of the log, which are all there are yet.
+ */
+typedef struct FormData_sth_tail
+{
+	int32		log_id;
+	int32		stage;
+	int64		end_offset;
+	int32		count;
+	/* bytea frame follows, with a four-byte header */
+} FormData_sth_tail;
+
+#define Natts_sth_tail 5
+#define Anum_sth_tail_log_id 1
+#define Anum_sth_tail_stage 2
+#define Anum_sth_tail_end_offset 3
+#define Anum_sth_tail_count 4
+#define Anum_sth_tail_frame 5
+
+/*
+ * The longest frame: with it the tuple fills a page.  The fixed columns end
+ * at a multiple of four, where the frame's own header goes.
+ */
+#define STH_TAIL_FIXED \
+	(MAXALIGN(SizeofHeapTupleHeader) + 4 + 4 + 8 + 4 + VARHDRSZ)
+#define STH_FRAME_MAX ((Size) (MaxHeapTupleSize - STH_TAIL_FIXED))
+
+/* A row of the tail; the frame lies in a buffer page, at no alignment. */
+typedef struct SthTailRow
+{
+	int64		end_offset;
+	int32		count;
+	const uint8 *frame;
+	Size		frame_len;
+} SthTailRow;
+
+typedef struct SthTailWriter SthTailWriter;
+typedef struct SthTailScan SthTailScan;
+
+extern void sth_tail_lock(void);
+extern SthTailWriter *sth_tail_begin_write(void);
+extern void sth_tail_write(SthTailWriter *writer, int32 log_id,
+						   int64 end_offset, int32 count,
+						   const uint8 *frame, Size frame_len);
+extern void sth_tail_end_write(SthTailWriter *writer);
+
+extern SthTailScan *sth_tail_begin_scan(Snapshot snapshot);
+extern void sth_tail_seek(SthTailScan *scan, int32 log_id, int64 from);
+extern bool sth_tail_next(SthTailScan *scan, SthTailRow *row);
+extern void sth_tail_end_scan(SthTailScan *scan);
+
+extern int64 sth_tail_end(int32 log_id, Snapshot snapshot);
+extern void sth_tail_delete_log(int32 log_id);
+
+#endif							/* STH_LOG_TAIL_H */

@@ -1,0 +1,250 @@
+/*-------------------------------------------------------------------------
+ *
+ * commit.c
+ *	  What a committing transaction does with the rows that it has produced.
+ *
+ * At pre-commit, in this order:
+ *
+ *	1. the last rows are put into frames;
+ *	2. the backend's turn at the sequencer begins;
+ *	3. each log gives the offsets of its rows;
+ *	4. the frames are inserted into the tail;
+ *	then PostgreSQL writes the commit record and takes the transaction out of
+ *	the proc array, and the commit callback
+ *	5. ends the turn.
+ *
+ * Failure: an error, a cancel or FATAL before 3 leaves nothing.  From 3 on it
+ * leaves offsets that no row will have, a gap, which readers can tell from a
+ * transaction that is about to commit by the turn, because the abort callback
+ * ends it as well.  That holds for errors after pre-commit too, such as a
+ * serialization failure.  A crash before the commit record leaves what an
+ * abort leaves, and resets the sequencer, which starts from the tail again.
+ * Step 5 must not fail, since the transaction is committed: it stores.
+ *
+ * The callback is registered when the server starts, and PostgreSQL calls
+ * later ones first: so a foreign-data wrapper that talks to another server,
+ * or whatever else may wait or fail at pre-commit, comes before our offsets
+ * are taken.
+ *
+ * No lock is taken here that was not taken when the rows were produced.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/failpoint.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "log/log.h"
+#include "codec/frame.h"
+#include "log/tail.h"
+#include "miscadmin.h"
+#include "produce/commit.h"
+#include "produce/pending.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(sth_last_produced);
+
+/* Offsets that a transaction was given in one log. */
+typedef struct ProducedRange
+{
+	Oid			relid;
+	int			partition;
+	int64		first;
+	int64		last;
+} ProducedRange;
+
+typedef struct Produced
+{
+	int			n;
+	ProducedRange ranges[FLEXIBLE_ARRAY_MEMBER];
+} Produced;
+
+/* What the last committed transaction produced, and what this one does. */
+static Produced *last_produced = NULL;
+static Produced *this_produced = NULL;
+
+/* Cuts a frame of one large row into parts, and inserts those. */
+static void
+write_parts(SthTailWriter *writer, int32 log_id, int64 end_offset,
+			const SthReadyFrame *frame)
+{
+	uint32		nparts = sth_frame_part_count(frame->len, STH_FRAME_MAX);
+	uint8	   *part = palloc(STH_FRAME_MAX);
+
+	Assert(frame->nrows == 1);
+	for (uint32 i = 0; i < nparts; i++)
+	{
+		Size		len = sth_frame_part(frame->data, frame->len, i, part,
+										 STH_FRAME_MAX);
+
+		sth_tail_write(writer, log_id, end_offset, i == 0 ? 1 : 0, part, len);
+	}
+	pfree(part);
+}
+
+static void
+write_log(SthTailWriter *writer, const SthPendingLog *log, int64 base)
+{
+	SthReadyFrame **frames;
+	int			nframes = sth_rows_finish(log->rows, &frames);
+	int64		offset = base;
+
+	for (int i = 0; i < nframes; i++)
+	{
+		const SthReadyFrame *frame = frames[i];
+
+		offset += frame->nrows;
+		if (frame->len > STH_FRAME_MAX)
+			write_parts(writer, log->log_id, offset, frame);
+		else
+			sth_tail_write(writer, log->log_id, offset, frame->nrows,
+						   frame->data, frame->len);
+	}
+}
+
+/* Takes offsets for all logs; from here on there is no going back. */
+static void
+take_offsets(int nlogs, const SthPendingLog *logs, SthSequence **sequences,
+			 const int32 *log_ids)
+{
+	sth_sequencer_begin(nlogs, log_ids);
+	for (int i = 0; i < nlogs; i++)
+	{
+		int64		count = sth_rows_count(logs[i].rows);
+		int64		base = sth_sequencer_take(sequences[i], count);
+		ProducedRange *range = &this_produced->ranges[i];
+
+		range->relid = logs[i].relid;
+		range->partition = logs[i].partition;
+		range->first = base;
+		range->last = base + count - 1;
+	}
+	this_produced->n = nlogs;
+}
+
+static void
+before_commit(void)
+{
+	SthPendingLog *logs;
+	int			nlogs = sth_pending_logs(&logs);
+	SthSequence **sequences;
+	int32	   *log_ids;
+	SthTailWriter *writer;
+
+	if (nlogs == 0)
+		return;
+
+	sequences = palloc(nlogs * sizeof(SthSequence *));
+	log_ids = palloc(nlogs * sizeof(int32));
+	for (int i = 0; i < nlogs; i++)
+	{
+		(void) sth_rows_finish(logs[i].rows, NULL);
+		log_ids[i] = logs[i].log_id;
+		sequences[i] = sth_log_open(logs[i].log_id);
+	}
+	if (this_produced != NULL)
+		pfree(this_produced);
+	this_produced = NULL;
+	this_produced = MemoryContextAlloc(TopMemoryContext,
+									   offsetof(Produced, ranges) +
+									   nlogs * sizeof(ProducedRange));
+	this_produced->n = 0;
+	writer = sth_tail_begin_write();
+
+	STH_FAILPOINT("before-sequencing");
+	take_offsets(nlogs, logs, sequences, log_ids);
+	STH_FAILPOINT("sequenced");
+	for (int i = 0; i < nlogs; i++)
+		write_log(writer, &logs[i], this_produced->ranges[i].first);
+	sth_tail_end_write(writer);
+	STH_FAILPOINT("inserted");
+
+	pfree(sequences);
+	pfree(log_ids);
+	pfree(logs);
+}
+
+static void
+refuse_prepare(void)
+{
+	SthPendingLog *logs;
+
+	if (sth_pending_logs(&logs) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot prepare a transaction that has produced to a topic"),
+				 errdetail("Offsets are given while a transaction commits."),
+				 errhint("Use COMMIT.")));
+}
+
+/* Must not fail after a commit. */
+static void
+after_end(bool committed)
+{
+	sth_sequencer_end();
+	sth_pending_forget();
+	if (committed && this_produced != NULL && this_produced->n > 0)
+	{
+		Produced   *previous = last_produced;
+
+		last_produced = this_produced;
+		this_produced = previous;
+	}
+	/* what is left is freed by the next transaction that produces */
+	if (this_produced != NULL)
+		this_produced->n = 0;
+}
+
+static void
+at_transaction_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			before_commit();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+			after_end(true);
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			after_end(false);
+			break;
+		default:
+			break;
+	}
+}
+
+/* Registers the callback; called once a process, from _PG_init. */
+void
+sth_commit_init(void)
+{
+	RegisterXactCallback(at_transaction_event, NULL);
+}
+
+/* last_produced() */
+Datum
+sth_last_produced(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; last_produced != NULL && i < last_produced->n; i++)
+	{
+		const ProducedRange *range = &last_produced->ranges[i];
+		Datum		values[4];
+		bool		isnull[4] = {false, false, false, false};
+
+		values[0] = ObjectIdGetDatum(range->relid);
+		values[1] = Int32GetDatum(range->partition);
+		values[2] = Int64GetDatum(range->first);
+		values[3] = Int64GetDatum(range->last);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+	return (Datum) 0;
+}

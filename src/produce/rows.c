@@ -1,0 +1,592 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *	  Rows of one log, packed and put into frames as they come.
+ *
+ * A row's values are copied, as codec/row.h lays them out, behind those of
+ * the rows before; when about as much has come together as fills a page
+ * compressed, it becomes a frame.  How much that is is learnt from the frames
+ * before.  A frame says nothing of offsets, so it can be made long before the
+ * transaction gets any, while its rows are still in the processor's cache.
+ *
+ * Marks are places to which the rows can be taken back, one for each open
+ * subtransaction that has added rows.  Frames are never taken apart again:
+ * they are cut at marks, so that a mark stands between two frames or between
+ * two rows that are not in a frame yet.
+ *
+ * Failure: a row counts when it is complete; an error before leaves the rows
+ * as they were.
+ *
+ * Memory: all of it is in the context given at creation, and goes with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "codec/frame.h"
+#include "log/tail.h"
+#include "produce/rows.h"
+#include "utils/memutils.h"
+
+/* A place between rows; marks form a stack. */
+typedef struct Mark
+{
+	int			nframes;
+	int			nrows;			/* rows after the last frame */
+} Mark;
+
+struct SthRows
+{
+	MemoryContext context;
+
+	/* columns */
+	int			ncolumns;
+	SthColumn  *columns;
+	SthFrameColumn *frame_columns;
+	Size		present_bytes;
+	Datum	   *plain;			/* a row's values, detoasted */
+
+	/* finished frames */
+	SthReadyFrame **frames;
+	int			nframes;
+	int			max_frames;
+	int64		framed_rows;
+
+	/* rows that are in no frame yet */
+	int			nrows;
+	int			max_rows;
+	int64	   *times;
+	uint32	   *row_pos;
+	uint32	   *row_len;
+	uint8	   *present;
+	uint8	   *data;
+	Size		data_len;
+	Size		data_size;
+	int			row_align;
+	bool		routed;
+	Size		full;			/* try to make a frame at this data_len */
+
+	/* marks */
+	Mark	   *marks;
+	int			nmarks;
+	int			max_marks;
+};
+
+/* Of one backend: what encoding needs, and what it has learnt. */
+static SthFrameScratch scratch;
+static uint8 *frame_buffer = NULL;
+static Size frame_buffer_size = 0;
+static double compression = 1.0;	/* bytes of rows per byte of frame */
+
+/* Learnt ratios are believed up to here: a frame stays quick to decode. */
+#define MAX_COMPRESSION 8.0
+
+/* A frame filled to this part of a page is full. */
+#define FULL_ENOUGH 0.85
+
+static void
+reserve_scratch(uint8 **buffer, Size *have, Size size)
+{
+	if (*have >= size)
+		return;
+	if (*buffer != NULL)
+		pfree(*buffer);
+	*buffer = NULL;
+	*have = 0;
+	*buffer = MemoryContextAlloc(TopMemoryContext, Max(size, 64 * 1024));
+	*have = Max(size, 64 * 1024);
+}
+
+/* A large row should not keep its buffers for the session's life. */
+static void
+trim_scratch(void)
+{
+	if (scratch.body_size > 1024 * 1024)
+	{
+		pfree(scratch.body);
+		scratch.body = NULL;
+		scratch.body_size = 0;
+	}
+	if (frame_buffer_size > 1024 * 1024)
+	{
+		pfree(frame_buffer);
+		frame_buffer = NULL;
+		frame_buffer_size = 0;
+	}
+}
+
+static Size
+full_at(void)
+{
+	return (Size) (STH_FRAME_MAX * 0.97 * compression);
+}
+
+/* Sets the columns of the rows to come.  Rows there are go into frames. */
+void
+sth_rows_set_columns(SthRows *rows, int ncolumns, const SthColumn *columns)
+{
+	MemoryContext old = MemoryContextSwitchTo(rows->context);
+
+	if (rows->nrows > 0)
+		(void) sth_rows_finish(rows, NULL);
+	rows->ncolumns = ncolumns;
+	rows->columns = palloc(ncolumns * sizeof(SthColumn));
+	memcpy(rows->columns, columns, ncolumns * sizeof(SthColumn));
+	rows->frame_columns = palloc(ncolumns * sizeof(SthFrameColumn));
+	for (int i = 0; i < ncolumns; i++)
+	{
+		rows->frame_columns[i].attnum = columns[i].attnum;
+		rows->frame_columns[i].type = columns[i].type;
+		rows->frame_columns[i].typmod = columns[i].typmod;
+	}
+	rows->plain = palloc(ncolumns * sizeof(Datum));
+	rows->present_bytes = (ncolumns + 7) / 8;
+	rows->present = palloc(rows->max_rows * rows->present_bytes);
+	MemoryContextSwitchTo(old);
+}
+
+SthRows *
+sth_rows_create(MemoryContext context, int ncolumns, const SthColumn *columns)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SthRows    *rows = palloc0(sizeof(SthRows));
+
+	rows->context = context;
+	rows->max_rows = 16;
+	rows->times = palloc(rows->max_rows * sizeof(int64));
+	rows->row_pos = palloc(rows->max_rows * sizeof(uint32));
+	rows->row_len = palloc(rows->max_rows * sizeof(uint32));
+	rows->data_size = 2048;
+	rows->data = palloc(rows->data_size);
+	rows->row_align = 1;
+	rows->full = full_at();
+	sth_rows_set_columns(rows, ncolumns, columns);
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+/* How many rows there are, in frames and not. */
+int64
+sth_rows_count(const SthRows *rows)
+{
+	return rows->framed_rows + rows->nrows;
+}
+
+static inline bool
+fits_short_header(const SthColumn *column, Size data_len)
+{
+	return column->layout.packable &&
+		data_len + VARHDRSZ_SHORT <= STH_SHORT_MAX;
+}
+
+/*
+ * Gets the row's values out of line and compressed storage, into rows->plain,
+ * in the current memory context.  Returns a bound of what they take packed.
+ */
+static Size
+detoast_values(SthRows *rows, const Datum *values, const bool *isnull)
+{
+	Size		bound = 0;
+	Size		size = 0;
+
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		const SthColumn *column = &rows->columns[i];
+		int			index = column->attnum - 1;
+		Size		len;
+
+		if (isnull[index])
+			continue;
+		rows->plain[i] = values[index];
+		if (column->layout.len == -1)
+		{
+			struct varlena *value = (struct varlena *) DatumGetPointer(values[index]);
+
+			if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
+				value = detoast_attr(value);
+			rows->plain[i] = PointerGetDatum(value);
+			len = VARSIZE_ANY(value);
+		}
+		else
+			len = column->layout.len;
+		size += len;
+		bound += len + VARHDRSZ + MAXIMUM_ALIGNOF;
+	}
+	if (size > (Size) sth_max_record_size * 1024)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("row is too large for a topic"),
+				 errdetail("Its values take %zu bytes; streamhouse.max_record_size is %zu.",
+						   size, (Size) sth_max_record_size * 1024),
+				 errhint("Keep the large value elsewhere and produce a reference to it, or raise streamhouse.max_record_size.")));
+	return bound;
+}
+
+static void
+reserve_row(SthRows *rows, Size bound)
+{
+	Size		need = MAXALIGN(rows->data_len) + bound;
+
+	if (rows->nrows == rows->max_rows)
+	{
+		rows->max_rows *= 2;
+		rows->times = repalloc(rows->times, rows->max_rows * sizeof(int64));
+		rows->row_pos = repalloc(rows->row_pos, rows->max_rows * sizeof(uint32));
+		rows->row_len = repalloc(rows->row_len, rows->max_rows * sizeof(uint32));
+		rows->present = repalloc(rows->present,
+								 rows->max_rows * rows->present_bytes);
+	}
+	if (need > rows->data_size)
+	{
+		Size		size = Max(rows->data_size * 2, need);
+
+		rows->data = repalloc_huge(rows->data, size);
+		rows->data_size = size;
+	}
+}
+
+static inline uint8 *
+pad_to(uint8 *row, uint8 *p, int align, int *row_align)
+{
+	uint8	   *aligned = row + STH_ALIGN_UP((Size) (p - row), align);
+
+	while (p < aligned)
+		*p++ = 0;
+	if (align > *row_align)
+		*row_align = align > 4 ? 8 : align > 1 ? 4 : 1;
+	return p;
+}
+
+/* Packs a variable-length value at p; returns its end. */
+static uint8 *
+pack_varlena(const SthColumn *column, uint8 *row, uint8 *p,
+			 const struct varlena *value, int *row_align)
+{
+	Size		data_len = VARSIZE_ANY_EXHDR(value);
+
+	if (fits_short_header(column, data_len))
+	{
+		SET_VARSIZE_SHORT(p, data_len + VARHDRSZ_SHORT);
+		p += VARHDRSZ_SHORT;
+	}
+	else
+	{
+		p = pad_to(row, p, column->layout.align, row_align);
+		SET_VARSIZE(p, data_len + VARHDRSZ);
+		p += VARHDRSZ;
+	}
+	memcpy(p, VARDATA_ANY(value), data_len);
+	return p + data_len;
+}
+
+/* Packs one value at p; returns its end. */
+static inline uint8 *
+pack_value(const SthColumn *column, uint8 *row, uint8 *p, Datum value,
+		   int *row_align)
+{
+	const SthLayout *layout = &column->layout;
+
+	if (layout->byval)
+	{
+		/* little-endian: the low bytes come first */
+		memcpy(p, &value, layout->len);
+		return p + layout->len;
+	}
+	if (layout->len == -1)
+		return pack_varlena(column, row, p,
+							(struct varlena *) DatumGetPointer(value),
+							row_align);
+	p = pad_to(row, p, layout->align, row_align);
+	memcpy(p, DatumGetPointer(value), layout->len);
+	return p + layout->len;
+}
+
+static void make_frames(SthRows *rows, bool all);
+
+/*
+ * Adds a row.  values and isnull have a place for each column of the table;
+ * what has to be detoasted is, in the current memory context.
+ */
+void
+sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
+			 const Datum *values, const bool *isnull)
+{
+	Size		bound = detoast_values(rows, values, isnull);
+	uint8	   *present;
+	uint8	   *row;
+	uint8	   *p;
+	int			n = rows->nrows;
+
+	/* a row that fills a page by itself does not share one */
+	if (n > 0 && bound > STH_FRAME_MAX)
+		make_frames(rows, true);
+	reserve_row(rows, bound);
+	n = rows->nrows;
+
+	present = rows->present + n * rows->present_bytes;
+	memset(present, 0, rows->present_bytes);
+	p = row = rows->data + MAXALIGN(rows->data_len);
+	for (int i = 0; i < rows->ncolumns; i++)
+	{
+		const SthColumn *column = &rows->columns[i];
+
+		if (isnull[column->attnum - 1])
+			continue;
+		present[i >> 3] |= 1 << (i & 7);
+		p = pack_value(column, row, p, rows->plain[i], &rows->row_align);
+	}
+	rows->times[n] = time;
+	rows->row_pos[n] = row - rows->data;
+	rows->row_len[n] = p - row;
+	rows->data_len = p - rows->data;
+	rows->routed |= routed;
+	rows->nrows++;
+
+	if (rows->data_len >= rows->full)
+		make_frames(rows, false);
+}
+
+static SthFrameRows
+describe_rows(SthRows *rows, int nrows)
+{
+	SthFrameRows in;
+
+	in.columns = rows->frame_columns;
+	in.ncolumns = rows->ncolumns;
+	in.nrows = nrows;
+	in.row_align = rows->row_align;
+	in.routed = rows->routed;
+	in.times = rows->times;
+	in.row_pos = rows->row_pos;
+	in.row_len = rows->row_len;
+	in.rows = rows->data;
+	in.present = rows->present;
+	in.present_bytes = rows->present_bytes;
+	return in;
+}
+
+/*
+ * Encodes the first *nrows rows into frame_buffer, or as many of them as fit
+ * a page, at least one.  Returns the frame's length; *nrows is what it has.
+ */
+static Size
+encode_rows(SthRows *rows, int *nrows, Size *raw_len)
+{
+	int			n = *nrows;
+	Size		len;
+
+	if (scratch.lz4_state == NULL)
+		scratch.lz4_state = MemoryContextAlloc(TopMemoryContext,
+											   sth_frame_lz4_state_size());
+	for (;;)
+	{
+		SthFrameRows in = describe_rows(rows, n);
+		Size		cap = STH_FRAME_MAX;
+
+		reserve_scratch(&scratch.body, &scratch.body_size,
+						sth_frame_body_bound(&in));
+		reserve_scratch(&frame_buffer, &frame_buffer_size, cap);
+		if (sth_frame_encode(&in, &scratch, frame_buffer, cap, &len,
+							 raw_len) == STH_FRAME_OK)
+			break;
+		if (n > 1)
+		{
+			n -= Max(n / 8, 1);
+			continue;
+		}
+		cap = sth_frame_body_bound(&in) + STH_FRAME_HEAD_MAX +
+			(Size) rows->ncolumns * STH_FRAME_COLUMN_MAX;
+		reserve_scratch(&frame_buffer, &frame_buffer_size, cap);
+		if (sth_frame_encode(&in, &scratch, frame_buffer, cap, &len,
+							 raw_len) != STH_FRAME_OK)
+			elog(ERROR, "could not encode a row of %u bytes", rows->row_len[0]);
+		break;
+	}
+	*nrows = n;
+	return len;
+}
+
+/* Appends a finished frame. */
+static void
+append_frame(SthRows *rows, int nrows, Size len)
+{
+	SthReadyFrame *frame;
+
+	if (rows->nframes == rows->max_frames)
+	{
+		int			max = Max(rows->max_frames * 2, 8);
+
+		if (rows->frames == NULL)
+			rows->frames = MemoryContextAlloc(rows->context,
+											  max * sizeof(SthReadyFrame *));
+		else
+			rows->frames = repalloc_huge(rows->frames,
+										 max * sizeof(SthReadyFrame *));
+		rows->max_frames = max;
+	}
+	frame = MemoryContextAlloc(rows->context,
+							   offsetof(SthReadyFrame, data) + len);
+	frame->nrows = nrows;
+	frame->len = len;
+	memcpy(frame->data, frame_buffer, len);
+	rows->frames[rows->nframes++] = frame;
+	rows->framed_rows += nrows;
+}
+
+/* Forgets the first n rows, which have become the last frame. */
+static void
+remove_first_rows(SthRows *rows, int n)
+{
+	int			left = rows->nrows - n;
+
+	for (int i = 0; i < rows->nmarks; i++)
+	{
+		Mark	   *mark = &rows->marks[i];
+
+		if (mark->nrows == 0)
+			continue;
+		Assert(mark->nrows >= n);
+		mark->nrows -= n;
+		mark->nframes = rows->nframes;
+	}
+	if (left > 0)
+	{
+		uint32		shift = rows->row_pos[n];
+
+		memmove(rows->data, rows->data + shift, rows->data_len - shift);
+		rows->data_len -= shift;
+		memmove(rows->times, rows->times + n, left * sizeof(int64));
+		memmove(rows->row_len, rows->row_len + n, left * sizeof(uint32));
+		for (int i = 0; i < left; i++)
+			rows->row_pos[i] = rows->row_pos[i + n] - shift;
+		memmove(rows->present, rows->present + n * rows->present_bytes,
+				left * rows->present_bytes);
+	}
+	else
+	{
+		rows->data_len = 0;
+		rows->row_align = 1;
+		rows->routed = false;
+	}
+	rows->nrows = left;
+}
+
+/* How many of the first rows may share a frame: up to the next mark. */
+static int
+rows_before_mark(SthRows *rows)
+{
+	int			n = rows->nrows;
+
+	for (int i = 0; i < rows->nmarks; i++)
+		if (rows->marks[i].nrows > 0 && rows->marks[i].nrows < n)
+			n = rows->marks[i].nrows;
+	return n;
+}
+
+/*
+ * Makes frames of the rows there are: of all, or of as many as fill frames
+ * well.
+ */
+static void
+make_frames(SthRows *rows, bool all)
+{
+	while (rows->nrows > 0)
+	{
+		int			n = rows_before_mark(rows);
+		Size		raw_len;
+		Size		len = encode_rows(rows, &n, &raw_len);
+
+		if (n > 1 || raw_len > STH_FRAME_MAX / 2)
+		{
+			compression = (double) raw_len / len;
+			compression = Max(1.0, Min(compression, MAX_COMPRESSION));
+			rows->full = full_at();
+		}
+		/* more would go in: wait for it */
+		if (!all && n == rows->nrows && len < STH_FRAME_MAX * FULL_ENOUGH &&
+			rows->data_len < rows->full)
+			break;
+		append_frame(rows, n, len);
+		remove_first_rows(rows, n);
+		if (!all && rows->data_len < rows->full)
+			break;
+	}
+	trim_scratch();
+	if (rows->data_size > 1024 * 1024 && rows->nrows == 0)
+	{
+		uint8	   *data = MemoryContextAlloc(rows->context, 2048);
+
+		pfree(rows->data);
+		rows->data = data;
+		rows->data_size = 2048;
+	}
+}
+
+/*
+ * Makes frames of all rows.  Returns their number, and in *frames where they
+ * are, if the caller wants to know.
+ */
+int
+sth_rows_finish(SthRows *rows, SthReadyFrame ***frames)
+{
+	make_frames(rows, true);
+	if (frames != NULL)
+		*frames = rows->frames;
+	return rows->nframes;
+}
+
+/* Sets a mark behind the rows there are. */
+void
+sth_rows_push_mark(SthRows *rows)
+{
+	Mark	   *mark;
+
+	if (rows->nmarks == rows->max_marks)
+	{
+		int			max = Max(rows->max_marks * 2, 4);
+
+		if (rows->marks == NULL)
+			rows->marks = MemoryContextAlloc(rows->context, max * sizeof(Mark));
+		else
+			rows->marks = repalloc(rows->marks, max * sizeof(Mark));
+		rows->max_marks = max;
+	}
+	mark = &rows->marks[rows->nmarks++];
+	mark->nframes = rows->nframes;
+	mark->nrows = rows->nrows;
+}
+
+/* Removes the last mark and keeps what came after it. */
+void
+sth_rows_drop_mark(SthRows *rows)
+{
+	Assert(rows->nmarks > 0);
+	rows->nmarks--;
+}
+
+/*
+ * Removes the last mark and what came after it.  Must not fail: it runs in
+ * the abort of a subtransaction.
+ */
+void
+sth_rows_rollback_mark(SthRows *rows)
+{
+	Mark	   *mark;
+
+	Assert(rows->nmarks > 0);
+	mark = &rows->marks[--rows->nmarks];
+	while (rows->nframes > mark->nframes)
+	{
+		SthReadyFrame *frame = rows->frames[--rows->nframes];
+
+		rows->framed_rows -= frame->nrows;
+		pfree(frame);
+	}
+	Assert(rows->nrows >= mark->nrows);
+	rows->nrows = mark->nrows;
+	rows->data_len = rows->nrows == 0 ? 0 :
+		rows->row_pos[rows->nrows - 1] + rows->row_len[rows->nrows - 1];
+}

@@ -1,0 +1,38 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.h
+ *	  Rows of one log, packed and put into frames as they come.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_PRODUCE_ROWS_H
+#define STH_PRODUCE_ROWS_H
+
+#include "catalog/topic.h"
+#include "datatype/timestamp.h"
+
+typedef struct SthRows SthRows;
+
+/* A finished frame; longer than STH_FRAME_MAX if it holds one large row. */
+typedef struct SthReadyFrame
+{
+	int32		nrows;
+	uint32		len;
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];
+} SthReadyFrame;
+
+extern SthRows *sth_rows_create(MemoryContext context, int ncolumns,
+								const SthColumn *columns);
+extern void sth_rows_set_columns(SthRows *rows, int ncolumns,
+								 const SthColumn *columns);
+extern void sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
+						 const Datum *values, const bool *isnull);
+extern int64 sth_rows_count(const SthRows *rows);
+
+extern void sth_rows_push_mark(SthRows *rows);
+extern void sth_rows_drop_mark(SthRows *rows);
+extern void sth_rows_rollback_mark(SthRows *rows);
+
+extern int	sth_rows_finish(SthRows *rows, SthReadyFrame ***frames);
+
+#endif							/* STH_PRODUCE_ROWS_H */

@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * streamhouse.c
+ *	  Streaming topics as tables: where the library is loaded.
+ *
+ * Everything else is in the folders beside this file; LAYERS tells which may
+ * use which.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "catalog/relations.h"
+#include "catalog/topic.h"
+#include "ddl/ddl.h"
+#include "fmgr.h"
+#include "log/log.h"
+#include "log/sequencer.h"
+#include "miscadmin.h"
+#include "produce/commit.h"
+#include "produce/pending.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+/*
+ * Offsets are given from shared memory, which is there only if the server was
+ * started with the library.  Raising the error here makes every function of
+ * the extension raise it, since calling one loads the library.
+ */
+void
+_PG_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("streamhouse must be loaded when the server starts"),
+				 errhint("Add streamhouse to shared_preload_libraries in postgresql.conf and restart the server.")));
+
+	sth_guc_init();
+	sth_sequencer_init();
+	sth_relations_init();
+	sth_topic_init();
+
+	/* PostgreSQL calls what is registered last first: see commit.c */
+	sth_log_init();
+	sth_commit_init();
+	sth_pending_init();
+	sth_ddl_init();
+}
