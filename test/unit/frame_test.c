@@ -1,0 +1,365 @@
+/*
+ * Frames: rows come back as they were, and a damaged frame is refused or
+ * yields other bytes, but is never read past its end (run under a sanitizer
+ * to see that).  The seed is printed, and taken from STH_SEED if that is set.
+ */
+#include "codec/frame.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/row.h"
+#include "tap.h"
+
+#define MAX_ROWS 300
+#define MAX_COLUMNS 40
+#define CAP 8112
+
+static uint64_t rng;
+
+static uint32_t
+any(uint32_t limit)
+{
+	rng = rng * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t) (rng >> 33) % limit;
+}
+
+/* Rows of random columns, with what they should come back as. */
+typedef struct Sample
+{
+	SthFrameRows in;
+	SthFrameColumn columns[MAX_COLUMNS];
+	SthLayout	layouts[MAX_COLUMNS];
+	int64_t		times[MAX_ROWS];
+	uint32_t	row_pos[MAX_ROWS];
+	uint32_t	row_len[MAX_ROWS];
+	uint8_t		present[MAX_ROWS * ((MAX_COLUMNS + 7) / 8)];
+	uint8_t    *rows;
+}			Sample;
+
+static const SthLayout layouts[] = {
+	{1, 1, 1, 0}, {2, 2, 1, 0}, {4, 4, 1, 0}, {8, 8, 1, 0},
+	{16, 1, 0, 0}, {16, 8, 0, 0}, {6, 4, 0, 0}, {-1, 4, 0, 1}, {-1, 8, 0, 1},
+};
+
+static uint8_t *
+align_to(uint8_t *row, uint8_t *p, int align, int *row_align)
+{
+	while ((p - row) % align)
+		*p++ = 0;
+	if (align > *row_align)
+		*row_align = align > 4 ? 8 : align > 1 ? 4 : 1;
+	return p;
+}
+
+static uint8_t *
+put_value(const SthLayout *layout, uint8_t *row, uint8_t *p, int *row_align)
+{
+	uint32_t	n;
+
+	if (layout->len > 0)
+	{
+		if (!layout->byval)
+			p = align_to(row, p, layout->align, row_align);
+		n = (uint32_t) layout->len;
+	}
+	else if ((n = any(any(10) ? 60 : 400)) + 1 <= STH_SHORT_MAX)
+		*p++ = (uint8_t) ((n + 1) << 1 | 1);
+	else
+	{
+		uint32_t	head = (n + 4) << 2;
+
+		p = align_to(row, p, layout->align, row_align);
+		memcpy(p, &head, 4);
+		p += 4;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		*p++ = (uint8_t) any(any(2) ? 4 : 256);
+	return p;
+}
+
+static void
+make_sample(Sample *s, int nrows, int ncolumns)
+{
+	uint8_t    *p;
+	int			dense = any(2);
+
+	memset(&s->in, 0, sizeof(s->in));
+	s->rows = malloc((size_t) nrows * (size_t) ncolumns * 420 + 16);
+	p = s->rows;
+	s->in.row_align = 1;
+	s->in.present_bytes = ((size_t) ncolumns + 7) / 8;
+	memset(s->present, 0, sizeof(s->present));
+	for (int c = 0; c < ncolumns; c++)
+	{
+		s->layouts[c] = layouts[any(sizeof(layouts) / sizeof(layouts[0]))];
+		s->columns[c].attnum = (int16_t) (c * 3 + 1);
+		s->columns[c].type = any(2) ? 25 : any(UINT32_MAX);
+		s->columns[c].typmod = any(2) ? -1 : (int32_t) any(1 << 20);
+	}
+	for (int r = 0; r < nrows; r++)
+	{
+		uint8_t    *row = s->rows + STH_ALIGN_UP((size_t) (p - s->rows), 8);
+
+		p = row;
+		for (int c = 0; c < ncolumns; c++)
+		{
+			if (c % 5 == 4 || (!dense && any(3) == 0))
+				continue;
+			s->present[(size_t) r * s->in.present_bytes + (size_t) c / 8] |=
+				(uint8_t) (1 << c % 8);
+			p = put_value(&s->layouts[c], row, p, &s->in.row_align);
+		}
+		s->row_pos[r] = (uint32_t) (row - s->rows);
+		s->row_len[r] = (uint32_t) (p - row);
+		s->times[r] = any(20) ? 800000000000000 + any(1000000) :
+			any(2) ? INT64_MAX - any(9) : INT64_MIN + any(9);
+	}
+	s->in.columns = s->columns;
+	s->in.ncolumns = ncolumns;
+	s->in.nrows = nrows;
+	s->in.routed = (int) any(2);
+	s->in.times = s->times;
+	s->in.row_pos = s->row_pos;
+	s->in.row_len = s->row_len;
+	s->in.rows = s->rows;
+	s->in.present = s->present;
+}
+
+static int
+is_present(const Sample *s, int r, int c)
+{
+	return s->present[(size_t) r * s->in.present_bytes + (size_t) c / 8] >> c % 8 & 1;
+}
+
+/* Reads every value of an opened frame; returns whether all was well-formed. */
+static int
+walk(const SthFrame *frame, const uint8_t *body, const Sample *s, int *same)
+{
+	SthFrameColumn columns[STH_FRAME_MAX_COLUMNS];
+	SthFrameCursor cursor;
+	SthFrameRow row;
+
+	if (sth_frame_columns(frame, columns) != STH_FRAME_OK ||
+		sth_frame_open(frame, body, &cursor) != STH_FRAME_OK)
+		return 0;
+	for (int r = 0; r < frame->nrows; r++)
+	{
+		const uint8_t *p;
+		int			n = 0;
+
+		if (sth_frame_next(&cursor, &row) != STH_FRAME_OK)
+			return 0;
+		p = row.values;
+		for (int i = 0; i < frame->ncolumns; i++)
+		{
+			int			c = (columns[i].attnum - 1) / 3;
+			uintptr_t	value;
+
+			if (!sth_frame_has(&row, i))
+				continue;
+			n++;
+			if (c < 0 || c >= s->in.ncolumns)
+				return 0;
+			p = sth_row_fetch(&s->layouts[c], row.values, p, row.end, &value);
+			if (p == NULL)
+				return 0;
+			*same &= r < s->in.nrows && is_present(s, r, c);
+		}
+		for (int c = 0; r < s->in.nrows && c < s->in.ncolumns; c++)
+			n -= is_present(s, r, c);
+		*same &= n == 0 && r < s->in.nrows && row.time == s->times[r] &&
+			(size_t) (row.end - row.values) == s->row_len[r] &&
+			memcmp(row.values, s->rows + s->row_pos[r], s->row_len[r]) == 0;
+	}
+	return 1;
+}
+
+static size_t
+encode(const Sample *s, uint8_t *dst, size_t cap)
+{
+	SthFrameScratch scratch;
+	size_t		len = 0;
+	size_t		raw;
+
+	scratch.body_size = sth_frame_body_bound(&s->in);
+	scratch.body = malloc(scratch.body_size);
+	scratch.lz4_state = malloc(sth_frame_lz4_state_size());
+	if (sth_frame_encode(&s->in, &scratch, dst, cap, &len, &raw) != STH_FRAME_OK)
+		len = 0;
+	free(scratch.body);
+	free(scratch.lz4_state);
+	return len;
+}
+
+/* Decodes a copy that ends where the frame ends; returns if well-formed. */
+static int
+decode(const uint8_t *frame, size_t len, int nrows, const Sample *s, int *same)
+{
+	uint8_t    *copy = malloc(len);
+	SthFrame	parsed;
+	int			fine = 0;
+
+	memcpy(copy, frame, len);
+	if (sth_frame_parse(copy, len, nrows, &parsed) == STH_FRAME_OK &&
+		parsed.kind == STH_FRAME_ROWS && parsed.raw_len < 64 * 1024 * 1024)
+	{
+		uint8_t    *body = malloc(parsed.raw_len + 1);
+
+		fine = sth_frame_body(&parsed, body, parsed.raw_len) == STH_FRAME_OK &&
+			walk(&parsed, body, s, same);
+		free(body);
+	}
+	free(copy);
+	return fine;
+}
+
+static void
+test_round_trips(void)
+{
+	int			good = 1;
+	int			fits = 0;
+
+	for (int i = 0; i < 2000; i++)
+	{
+		static uint8_t frame[4 * 1024 * 1024];
+		Sample		s;
+		int			same = 1;
+		size_t		len;
+
+		make_sample(&s, 1 + (int) any(any(3) ? 3 : MAX_ROWS),
+					1 + (int) any(MAX_COLUMNS));
+		len = encode(&s, frame, sizeof(frame));
+		good &= len > 0 && decode(frame, len, s.in.nrows, &s, &same) && same;
+		if (encode(&s, frame, CAP) > 0)
+			fits++;
+		free(s.rows);
+	}
+	ok(good, "rows come back as they were");
+	ok(fits > 0 && fits < 2000, "some fit a page and some do not");
+}
+
+static void
+test_damage(void)
+{
+	int			refused = 0;
+	int			tried = 0;
+
+	for (int i = 0; i < 400; i++)
+	{
+		static uint8_t frame[4 * 1024 * 1024];
+		Sample		s;
+		size_t		len;
+
+		make_sample(&s, 1 + (int) any(20), 1 + (int) any(12));
+		len = encode(&s, frame, sizeof(frame));
+		for (int k = 0; k < 50; k++, tried++)
+		{
+			size_t		at = any((uint32_t) len);
+			size_t		cut = any(4) ? len : 1 + any((uint32_t) len);
+			uint8_t		before = frame[at];
+			int			same = 1;
+
+			frame[at] ^= (uint8_t) (1 << any(8));
+			refused += !decode(frame, cut,
+							   any(4) ? s.in.nrows : (int) any(100), &s, &same);
+			frame[at] = before;
+		}
+		free(s.rows);
+	}
+	ok(refused > 0, "of %d damaged frames some are refused, none overruns",
+	   tried);
+}
+
+static void
+test_parts(void)
+{
+	static uint8_t whole[3 * CAP];
+	static uint8_t back[3 * CAP];
+	uint8_t		part[CAP];
+	uint32_t	nparts = sth_frame_part_count(sizeof(whole), CAP);
+	size_t		at = 0;
+	int			good = 1;
+
+	for (size_t i = 0; i < sizeof(whole); i++)
+		whole[i] = (uint8_t) any(256);
+	for (uint32_t i = 0; i < nparts; i++)
+	{
+		size_t		len = sth_frame_part(whole, sizeof(whole), i, part, CAP);
+		SthFrame	parsed;
+
+		good &= sth_frame_parse(part, len, 1, &parsed) == STH_FRAME_OK &&
+			parsed.kind == STH_FRAME_PART && parsed.part == i &&
+			parsed.nparts == nparts;
+		memcpy(back + at, parsed.body, parsed.body_len);
+		at += parsed.body_len;
+	}
+	ok(nparts == 4 && good, "a large frame is cut into parts");
+	ok(at == sizeof(whole) && memcmp(whole, back, at) == 0,
+	   "and put together again");
+}
+
+static void
+test_refusals(void)
+{
+	uint8_t		unknown[16] = {0x07};
+	uint8_t		align[16] = {0x18};
+	SthFrame	frame;
+
+	ok(sth_frame_parse(unknown, sizeof(unknown), 1, &frame) == STH_FRAME_UNKNOWN,
+	   "a kind of a later version is told from damage");
+	ok(sth_frame_parse(align, sizeof(align), 1, &frame) == STH_FRAME_DAMAGED,
+	   "an alignment that does not exist is damage");
+	ok(sth_frame_parse(unknown, 0, 1, &frame) == STH_FRAME_DAMAGED,
+	   "nothing is no frame");
+}
+
+/* A frame of two short texts, byte by byte as docs/format.md has it. */
+static void
+test_vector(void)
+{
+	static const uint8_t expected[] = {
+		0x00,					/* rows, no LZ4, no bitmaps */
+		0x02,					/* two columns */
+		0x04, 0x19, 0x01,		/* attnum 4, type 25, no modifier */
+		0x01, 0x19, 0x01,		/* attnum 5, likewise */
+		0x00, 0x00, 0x11, 0xed, 0x32, 0xea, 0x02, 0x00, /* its time */
+		0x07, 'k', '1',			/* one-byte headers: length * 2 + 1 */
+		0x09, 'a', 'b', 'c'
+	};
+	static const SthFrameColumn columns[] = {{4, 25, -1}, {5, 25, -1}};
+	static const int64_t times[] = {820454400000000};
+	static const uint32_t pos[] = {0};
+	static const uint32_t len[] = {7};
+	static const uint8_t row[] = {0x07, 'k', '1', 0x09, 'a', 'b', 'c'};
+	static const uint8_t present[] = {0x03};
+	SthFrameRows in = {columns, 2, 1, 1, 0, times, pos, len, row, present, 1};
+	SthFrameScratch scratch;
+	uint8_t		frame[CAP];
+	uint8_t		body[1024];
+	size_t		n;
+	size_t		raw;
+
+	scratch.body = body;
+	scratch.body_size = sizeof(body);
+	scratch.lz4_state = malloc(sth_frame_lz4_state_size());
+	ok(sth_frame_encode(&in, &scratch, frame, CAP, &n, &raw) == STH_FRAME_OK &&
+	   n == sizeof(expected) && memcmp(frame, expected, n) == 0,
+	   "the bytes are those of docs/format.md");
+	free(scratch.lz4_state);
+}
+
+int
+main(void)
+{
+	const char *seed = getenv("STH_SEED");
+
+	rng = seed ? strtoull(seed, NULL, 10) : 20261123;
+	printf("# STH_SEED=%llu\n", (unsigned long long) rng);
+	test_round_trips();
+	test_damage();
+	test_parts();
+	test_refusals();
+	test_vector();
+	return done_testing();
+}
