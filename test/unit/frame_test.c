@@ -35,7 +35,7 @@ typedef struct Sample
 	uint32_t	row_len[MAX_ROWS];
 	uint8_t		present[MAX_ROWS * ((MAX_COLUMNS + 7) / 8)];
 	uint8_t    *rows;
-}			Sample;
+} Sample;
 
 static const SthLayout layouts[] = {
 	{1, 1, 1, 0}, {2, 2, 1, 0}, {4, 4, 1, 0}, {8, 8, 1, 0},
