@@ -176,11 +176,11 @@ COMMENT ON FUNCTION streamhouse.read(anyelement, int, bigint, int, int) IS
 -- Views
 --
 
-CREATE FUNCTION streamhouse.log_next_offset(log_id int)
+CREATE FUNCTION streamhouse.next_offset(topic regclass, partition int)
 RETURNS bigint
-    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_log_next_offset_sql';
-COMMENT ON FUNCTION streamhouse.log_next_offset(int) IS
-    'internal: the next offset that a log will give';
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_next_offset';
+COMMENT ON FUNCTION streamhouse.next_offset(regclass, int) IS
+    'internal: the next offset that a partition will give, for the view logs';
 
 CREATE VIEW streamhouse.topics WITH (security_barrier) AS
 SELECT n.nspname AS schema,
@@ -215,7 +215,7 @@ SELECT t.relid::pg_catalog.regclass AS topic,
        l.partition,
        l.log_id,
        l.start_offset,
-       streamhouse.log_next_offset(l.log_id) AS next_offset
+       streamhouse.next_offset(t.relid, l.partition) AS next_offset
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
@@ -250,5 +250,5 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.last_produced(),
     streamhouse.partition_for(regclass, text),
     streamhouse.read(anyelement, int, bigint, int, int),
-    streamhouse.log_next_offset(int)
+    streamhouse.next_offset(regclass, int)
 TO PUBLIC;

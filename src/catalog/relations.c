@@ -120,6 +120,18 @@ sth_relations(void)
 }
 
 /*
+ * A new snapshot, registered, that shows all that is committed now and what
+ * the transaction's earlier commands have done.  Not GetLatestSnapshot, which
+ * fails in the leader of a parallel query.
+ */
+Snapshot
+sth_fresh_snapshot(void)
+{
+	/* of a table without a system cache it is taken anew each time */
+	return RegisterSnapshot(GetCatalogSnapshot(sth_relations()->tail));
+}
+
+/*
  * Begins a scan of the rows whose column 'attnum', the leading one of
  * 'index', equals 'value', of 'type' int4 or oid; in the index's order.
  */

@@ -65,6 +65,7 @@ typedef struct FormData_sth_log
 extern const SthRelations *sth_relations(void);
 extern const SthRelations *sth_relations_if_exist(void);
 extern void sth_relations_init(void);
+extern Snapshot sth_fresh_snapshot(void);
 
 /* Rows of an internal table by the leading columns of an index. */
 typedef struct SthCatalogScan SthCatalogScan;

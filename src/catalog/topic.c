@@ -239,7 +239,7 @@ static SthTopic *
 load_topic(Relation rel)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = sth_fresh_snapshot();
 	int32		topic_id;
 	AttrNumber	key_attnum;
 	List	   *log_ids;
@@ -334,6 +334,20 @@ sth_topic_get(Relation rel)
 		return topic;
 	}
 	return copy_topic(entry->topic, CurrentMemoryContext);
+}
+
+/* Raises an error unless the topic, of this name, has the partition. */
+void
+sth_topic_check_partition(const SthTopic *topic, const char *name,
+						  int partition)
+{
+	if (partition < 0 || partition >= topic->npartitions)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("partition %d of topic \"%s\" does not exist",
+						partition, name),
+				 errdetail("The topic has partitions 0 to %d.",
+						   topic->npartitions - 1)));
 }
 
 /* The first offset that a log still has. */

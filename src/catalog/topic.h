@@ -54,6 +54,8 @@ extern void sth_topic_init(void);
 extern bool sth_is_topic(Oid relid);
 extern SthTopic *sth_topic_get(Relation rel);
 extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
+extern void sth_topic_check_partition(const SthTopic *topic, const char *name,
+									  int partition);
 extern SthAssigned sth_assigned_column(const char *name);
 extern SthLayout sth_attribute_layout(Form_pg_attribute att);
 extern int64 sth_log_start_offset(int32 log_id, Snapshot snapshot);

@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/topic.h"
 #include "funcapi.h"
+#include "log/log.h"
 #include "log/reader.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -21,6 +22,7 @@
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(sth_read);
+PG_FUNCTION_INFO_V1(sth_next_offset);
 
 /* Limits of one call, and how much of them is left. */
 typedef struct Limits
@@ -79,24 +81,18 @@ check_privileges(Oid relid)
 }
 
 static void
-check_position(Relation rel, const SthTopic *topic, int64 partition,
+check_position(Relation rel, const SthTopic *topic, int partition,
 			   int64 from, Snapshot snapshot)
 {
 	int64		start;
 
-	if (partition < 0 || partition >= topic->npartitions)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("partition %d of topic \"%s\" does not exist",
-						(int) partition, RelationGetRelationName(rel)),
-				 errdetail("The topic has partitions 0 to %d.",
-						   topic->npartitions - 1)));
+	sth_topic_check_partition(topic, RelationGetRelationName(rel), partition);
 	start = sth_log_start_offset(topic->log_ids[partition], snapshot);
 	if (from < start)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("offset %lld is before the start of partition %d of topic \"%s\"",
-						(long long) from, (int) partition,
+						(long long) from, partition,
 						RelationGetRelationName(rel)),
 				 errdetail("The partition starts at offset %lld.",
 						   (long long) start)));
@@ -150,4 +146,32 @@ sth_read(PG_FUNCTION_ARGS)
 	sth_reader_end(reader);
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
+}
+
+/*
+ * next_offset(topic regclass, partition int): for the view logs, whose reader
+ * has some privilege on the topic.
+ */
+Datum
+sth_next_offset(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	int			partition = PG_GETARG_INT32(1);
+	AclMode		mode = ACL_SELECT | ACL_INSERT;
+	Relation	rel;
+	SthTopic   *topic;
+	int64		next;
+
+	if (pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) == 0 &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
+								  ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	rel = sth_topic_open(relid, AccessShareLock);
+	topic = sth_topic_get(rel);
+	sth_topic_check_partition(topic, RelationGetRelationName(rel), partition);
+	next = sth_log_next_offset(topic->log_ids[partition]);
+	relation_close(rel, AccessShareLock);
+	PG_RETURN_INT64(next);
 }

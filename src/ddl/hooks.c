@@ -14,8 +14,8 @@
  * among the commands that they are shown, and single-user mode has none.
  *
  * Failure: sync works in the transaction of the statement and is undone with
- * it.  The list of what was noted is emptied at the end of the transaction;
- * what a subtransaction noted and rolled back is looked at and found in step.
+ * it.  What was noted by a transaction or subtransaction that aborts is
+ * forgotten.
  *
  * Memory: the list is in TopTransactionContext.
  *
@@ -43,6 +43,7 @@ typedef struct Touched
 	struct Touched *next;
 	Oid			relid;
 	bool		created;
+	int			nest_level;
 } Touched;
 
 static Touched *touched = NULL;
@@ -56,7 +57,8 @@ note_touched(Oid relid, bool created)
 	Touched    *item;
 
 	for (item = touched; item != NULL; item = item->next)
-		if (item->relid == relid)
+		if (item->relid == relid &&
+			item->nest_level == GetCurrentTransactionNestLevel())
 		{
 			item->created |= created;
 			return;
@@ -64,12 +66,14 @@ note_touched(Oid relid, bool created)
 	item = MemoryContextAlloc(TopTransactionContext, sizeof(Touched));
 	item->relid = relid;
 	item->created = created;
+	item->nest_level = GetCurrentTransactionNestLevel();
 	item->next = touched;
 	touched = item;
 }
 
+/* 'sub_id' is not 0 when a column of the relation is dropped. */
 static void
-note_drop(Oid class_id, Oid object_id)
+note_drop(Oid class_id, Oid object_id, int sub_id)
 {
 	if (class_id == DatabaseRelationId)
 		sth_log_database_dropped(object_id);
@@ -79,7 +83,7 @@ note_drop(Oid class_id, Oid object_id)
 
 		if (relkind == RELKIND_FOREIGN_TABLE)
 			note_touched(object_id, false);
-		else if (relkind == RELKIND_RELATION)
+		else if (relkind == RELKIND_RELATION && sub_id == 0)
 		{
 			const SthRelations *relations = sth_relations_if_exist();
 
@@ -101,7 +105,7 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 	switch (access)
 	{
 		case OAT_POST_CREATE:
-			/* relkind: a new relation is not in the caches yet */
+			/* of any kind: a new relation is not in the caches yet */
 			if (class_id == RelationRelationId)
 				note_touched(object_id, sub_id == 0);
 			break;
@@ -112,8 +116,7 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 				note_touched(object_id, false);
 			break;
 		case OAT_DROP:
-			if (sub_id == 0)
-				note_drop(class_id, object_id);
+			note_drop(class_id, object_id, sub_id);
 			break;
 		default:
 			break;
@@ -124,7 +127,8 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 static void
 sync_touched(void)
 {
-	if (touched == NULL)
+	/* what ends an aborted subtransaction is a statement too */
+	if (touched == NULL || !IsTransactionState())
 		return;
 	CommandCounterIncrement();
 	while (touched != NULL)
@@ -171,6 +175,29 @@ at_transaction_event(XactEvent event, void *arg)
 	}
 }
 
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId id,
+					  SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	Touched   **link = &touched;
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (*link != NULL)
+	{
+		Touched    *item = *link;
+
+		if (item->nest_level >= level && event == SUBXACT_EVENT_ABORT_SUB)
+		{
+			*link = item->next;
+			continue;
+		}
+		item->nest_level = Min(item->nest_level, level - 1);
+		link = &item->next;
+	}
+}
+
 void
 sth_ddl_init(void)
 {
@@ -179,4 +206,5 @@ sth_ddl_init(void)
 	prev_ProcessUtility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = on_utility;
 	RegisterXactCallback(at_transaction_event, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }

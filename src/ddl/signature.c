@@ -119,7 +119,7 @@ check_column(Relation rel, Form_pg_attribute att, const bytea *before)
 	newly_not_null = (new.flags & ~old.flags & COLUMN_NOT_NULL) != 0;
 	if (newly_not_null && !(new.flags & COLUMN_ASSIGNED))
 		refuse(rel, "require a value in", name,
-			   "Use a CHECK constraint, which new rows only are held to.");
+			   "Require it by a CHECK constraint, which only new rows are held to.");
 }
 
 /*

@@ -59,7 +59,7 @@ static Snapshot
 take_snapshot(void)
 {
 	CommandCounterIncrement();
-	return RegisterSnapshot(GetLatestSnapshot());
+	return sth_fresh_snapshot();
 }
 
 static bool

@@ -25,7 +25,7 @@
 #include "utils/rel.h"
 
 /* Of the rows that logs have, for estimates; not more logs are asked. */
-#define SAMPLED_LOGS 16
+#define SAMPLED_LOGS 4
 
 static double
 estimate_rows(Relation rel)

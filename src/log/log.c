@@ -23,13 +23,10 @@
 #include "access/xlog.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
-#include "fmgr.h"
 #include "log/log.h"
 #include "log/tail.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-
-PG_FUNCTION_INFO_V1(sth_log_next_offset_sql);
 
 typedef enum RemovalKind
 {
@@ -162,7 +159,7 @@ sth_log_init(void)
 static int64
 find_end(int32 log_id)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = sth_fresh_snapshot();
 	int64		end = Max(sth_log_start_offset(log_id, snapshot),
 						  sth_tail_end(log_id, snapshot));
 
@@ -201,11 +198,4 @@ sth_log_next_offset(int32 log_id)
 		sth_sequencer_peek(sth_relations()->tail, log_id, &next))
 		return next;
 	return find_end(log_id);
-}
-
-/* log_next_offset(log_id int) */
-Datum
-sth_log_next_offset_sql(PG_FUNCTION_ARGS)
-{
-	PG_RETURN_INT64(sth_log_next_offset(PG_GETARG_INT32(0)));
 }

@@ -326,7 +326,7 @@ gap_is_dead(SthReader *reader, int64 next)
 
 	if (RecoveryInProgress() || !sth_sequencer_settled(log_id))
 		return false;
-	latest = RegisterSnapshot(GetLatestSnapshot());
+	latest = sth_fresh_snapshot();
 	scan = sth_tail_begin_scan(latest);
 	sth_tail_seek(scan, log_id, reader->position);
 	dead = sth_tail_next(scan, &row) && row.end_offset - row.count >= next;

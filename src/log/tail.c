@@ -29,10 +29,9 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/compat.h"
-#include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/relations.h"
 #include "log/tail.h"
-#include "nodes/execnodes.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -41,8 +40,7 @@
 struct SthTailWriter
 {
 	Relation	relation;
-	Relation	index;
-	IndexInfo  *index_info;
+	CatalogIndexState indexes;	/* all: REINDEX CONCURRENTLY makes a second */
 	HeapTuple	tuple;			/* its header and fixed columns are reused */
 };
 
@@ -75,8 +73,7 @@ sth_tail_begin_write(void)
 	SthTailWriter *writer = palloc(sizeof(SthTailWriter));
 
 	writer->relation = table_open(relations->tail, NoLock);
-	writer->index = index_open(relations->tail_idx, NoLock);
-	writer->index_info = BuildIndexInfo(writer->index);
+	writer->indexes = CatalogOpenIndexes(writer->relation);
 	writer->tuple = palloc0(HEAPTUPLESIZE + MaxHeapTupleSize);
 	writer->tuple->t_data = (HeapTupleHeader) ((char *) writer->tuple + HEAPTUPLESIZE);
 	writer->tuple->t_tableOid = RelationGetRelid(writer->relation);
@@ -121,24 +118,17 @@ void
 sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
 			   int32 count, const uint8 *frame, Size frame_len)
 {
-	HeapTuple	tuple = form_tuple(writer, log_id, end_offset, count,
-								   frame, frame_len);
-	Datum		values[3];
-	bool		isnull[3] = {false, false, false};
-
-	heap_insert(writer->relation, tuple, GetCurrentCommandId(true), 0, NULL);
-
-	values[0] = Int32GetDatum(log_id);
-	values[1] = Int32GetDatum(0);
-	values[2] = Int64GetDatum(end_offset);
-	index_insert(writer->index, values, isnull, &tuple->t_self,
-				 writer->relation, UNIQUE_CHECK_NO, false, writer->index_info);
+	/* for a catalog or not: heap_insert and index_insert is what it does */
+	CatalogTupleInsertWithInfo(writer->relation,
+							   form_tuple(writer, log_id, end_offset, count,
+										  frame, frame_len),
+							   writer->indexes);
 }
 
 void
 sth_tail_end_write(SthTailWriter *writer)
 {
-	index_close(writer->index, NoLock);
+	CatalogCloseIndexes(writer->indexes);
 	table_close(writer->relation, NoLock);
 	pfree(writer->tuple);
 	pfree(writer);
@@ -251,7 +241,7 @@ sth_tail_end(int32 log_id, Snapshot snapshot)
 void
 sth_tail_delete_log(int32 log_id)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Snapshot	snapshot = sth_fresh_snapshot();
 	SthTailScan *scan;
 	HeapTuple	tuple;
 

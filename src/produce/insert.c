@@ -113,18 +113,6 @@ route_key(SthInsert *insert, Datum key)
 	}
 }
 
-static void
-check_partition(SthInsert *insert, int partition)
-{
-	if (partition < 0 || partition >= insert->topic->npartitions)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("partition %d of topic \"%s\" does not exist",
-						partition, RelationGetRelationName(insert->rel)),
-				 errdetail("The topic has partitions 0 to %d.",
-						   insert->topic->npartitions - 1)));
-}
-
 /*
  * Chooses the partition: the one asked for, by the row or the caller, else
  * the key's, else this transaction's.  *routed tells whether it was asked for.
@@ -149,7 +137,8 @@ choose_partition(SthInsert *insert, TupleTableSlot *slot,
 			return route_key(insert, slot->tts_values[topic->key_attnum - 1]);
 		return sth_pending_sticky_partition(insert->pending);
 	}
-	check_partition(insert, partition);
+	sth_topic_check_partition(topic, RelationGetRelationName(insert->rel),
+							  partition);
 	return partition;
 }
 
