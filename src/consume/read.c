@@ -148,27 +148,34 @@ sth_read(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Is the user the topic's owner, or has any privilege on it that counts? */
+static bool
+may_see(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	AclMode		mode = ACL_SELECT | ACL_INSERT;
+
+	return has_privs_of_role(GetUserId(), rel->rd_rel->relowner) ||
+		pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) != 0 ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
+								  ACLMASK_ANY) == ACLCHECK_OK;
+}
+
 /*
- * next_offset(topic regclass, partition int): for the view logs, whose reader
- * has some privilege on the topic.
+ * next_offset(topic regclass, partition int): for the view logs, which shows
+ * to whom what may be seen.
  */
 Datum
 sth_next_offset(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_GETARG_OID(0);
+	Relation	rel = sth_topic_open(PG_GETARG_OID(0), AccessShareLock);
 	int			partition = PG_GETARG_INT32(1);
-	AclMode		mode = ACL_SELECT | ACL_INSERT;
-	Relation	rel;
 	SthTopic   *topic;
 	int64		next;
 
-	if (pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) == 0 &&
-		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
-								  ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV,
-					   get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
-	rel = sth_topic_open(relid, AccessShareLock);
+	if (!may_see(rel))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
+					   RelationGetRelationName(rel));
 	topic = sth_topic_get(rel);
 	sth_topic_check_partition(topic, RelationGetRelationName(rel), partition);
 	next = sth_log_next_offset(topic->log_ids[partition]);
