@@ -33,6 +33,12 @@
 #define HEAD_NULLS		0x40
 #define HEAD_ROUTED		0x80
 
+/*
+ * LZ4's acceleration.  Rows stay in frames only until they go to a segment:
+ * 4 takes half the time of 1 and 3 % more room.
+ */
+#define LZ4_ACCELERATION 4
+
 /* Below this many bytes of body LZ4 is not tried. */
 #define LZ4_WORTH_TRYING 256
 
@@ -251,7 +257,8 @@ sth_frame_encode(const SthFrameRows *in, const SthFrameScratch *scratch,
 			room = raw - raw / 16;
 		n = LZ4_compress_fast_extState(scratch->lz4_state,
 									   (const char *) scratch->body, (char *) q,
-									   (int) raw, (int) room, 1);
+									   (int) raw, (int) room,
+									   LZ4_ACCELERATION);
 		if (n > 0)
 		{
 			dst[0] |= HEAD_LZ4;
