@@ -18,6 +18,7 @@ CREATE TABLE streamhouse.topic (
     topic_id    int4    NOT NULL,
     relid       oid     NOT NULL,
     key_attnum  int2    NOT NULL,
+    key_name    name    NOT NULL,
     columns     bytea   NOT NULL,
     CONSTRAINT topic_pkey PRIMARY KEY (topic_id)
 );
@@ -26,6 +27,7 @@ COMMENT ON TABLE streamhouse.topic IS 'internal: one row per topic, a foreign ta
 COMMENT ON COLUMN streamhouse.topic.topic_id IS 'number of the topic, never used again in this database';
 COMMENT ON COLUMN streamhouse.topic.relid IS 'OID of the foreign table';
 COMMENT ON COLUMN streamhouse.topic.key_attnum IS 'attribute number of the key column, 0 if there is none';
+COMMENT ON COLUMN streamhouse.topic.key_name IS 'the key column''s name when it was last checked, which tells a renamed column from a mistyped option';
 COMMENT ON COLUMN streamhouse.topic.columns IS 'the columns when they were last checked: number, type, modifier, NOT NULL';
 
 CREATE TABLE streamhouse.log (
@@ -219,6 +221,7 @@ SELECT t.relid::pg_catalog.regclass AS topic,
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+     JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
    OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
    OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');

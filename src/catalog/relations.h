@@ -38,14 +38,16 @@ typedef struct FormData_sth_topic
 	int32		topic_id;
 	Oid			relid;
 	int16		key_attnum;
+	NameData	key_name;
 	/* bytea columns follows */
 } FormData_sth_topic;
 
-#define Natts_sth_topic 4
+#define Natts_sth_topic 5
 #define Anum_sth_topic_topic_id 1
 #define Anum_sth_topic_relid 2
 #define Anum_sth_topic_key_attnum 3
-#define Anum_sth_topic_columns 4
+#define Anum_sth_topic_key_name 4
+#define Anum_sth_topic_columns 5
 
 /* Columns of streamhouse.log */
 typedef struct FormData_sth_log

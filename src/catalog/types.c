@@ -60,7 +60,8 @@ sth_type_is_storable(Oid type)
 	if (get_typtype(base) == TYPTYPE_ENUM)
 		return true;
 	element = get_element_type(base);
-	return OidIsValid(element) &&
+	/* a true array: not int2vector and the like */
+	return OidIsValid(element) && get_array_type(element) == base &&
 		is_among(element, storable, lengthof(storable));
 }
 

@@ -29,13 +29,14 @@ append_option(StringInfo sql, const char *name, const char *value)
 					 quote_literal_cstr(value));
 }
 
-/* The members of a JSON object as further options. */
-static void
+/* The members of a JSON object as further options; returns their number. */
+static int
 append_options(StringInfo sql, Jsonb *options)
 {
 	JsonbIterator *iterator;
 	JsonbValue	member;
 	JsonbIteratorToken token;
+	int			n = 0;
 
 	if (!JB_ROOT_IS_OBJECT(options))
 		ereport(ERROR,
@@ -52,6 +53,10 @@ append_options(StringInfo sql, Jsonb *options)
 			continue;
 		name = pnstrdup(member.val.string.val, member.val.string.len);
 		(void) JsonbIteratorNext(&iterator, &member, true);
+		if (member.type == jbvNull)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("option \"%s\" must not be null", name)));
 		if (member.type == jbvString)
 			text = pnstrdup(member.val.string.val, member.val.string.len);
 
@@ -61,17 +66,27 @@ append_options(StringInfo sql, Jsonb *options)
 			text = JsonbToCString(NULL, &value->root, VARSIZE(value));
 		}
 		append_option(sql, name, text);
+		n++;
 	}
+	return n;
 }
 
-/* What goes between the parentheses must not end the statement. */
+/*
+ * What the caller gave for columns must not end the list of columns: it has
+ * to parse as one statement with the server and the number of options that
+ * were asked for.
+ */
 static void
-check_statement(const char *sql)
+check_statement(const char *sql, const char *server, int noptions)
 {
 	List	   *statements = raw_parser(sql, RAW_PARSE_DEFAULT);
+	CreateForeignTableStmt *stmt = NULL;
 
-	if (list_length(statements) != 1 ||
-		!IsA(linitial_node(RawStmt, statements)->stmt, CreateForeignTableStmt))
+	if (list_length(statements) == 1)
+		stmt = (CreateForeignTableStmt *) linitial_node(RawStmt, statements)->stmt;
+	if (stmt == NULL || !IsA(stmt, CreateForeignTableStmt) ||
+		strcmp(stmt->servername, server) != 0 ||
+		list_length(stmt->options) != noptions)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("columns must be a list of column definitions"),
@@ -95,7 +110,8 @@ sth_create_topic(PG_FUNCTION_ARGS)
 	RangeVar   *target;
 	StringInfoData sql;
 	Oid			relid;
-	char		partitions[16];
+	char	   *server;
+	int			noptions = 1;
 
 	require_argument(fcinfo, 0, "name");
 	require_argument(fcinfo, 1, "partitions");
@@ -109,16 +125,19 @@ sth_create_topic(PG_FUNCTION_ARGS)
 	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s "
 					 "(_partition pg_catalog.int4, _offset pg_catalog.int8, _timestamp pg_catalog.timestamptz",
 					 NameListToQuotedString(names));
-	appendStringInfo(&sql, ", %s) SERVER %s OPTIONS (",
+	/* the newline ends a comment */
+	server = NameStr(*PG_GETARG_NAME(4));
+	appendStringInfo(&sql, ", %s\n) SERVER %s OPTIONS (partitions '%d'",
 					 text_to_cstring(PG_GETARG_TEXT_PP(2)),
-					 quote_identifier(NameStr(*PG_GETARG_NAME(4))));
-	snprintf(partitions, sizeof(partitions), "%d", PG_GETARG_INT32(1));
-	appendStringInfo(&sql, "partitions %s", quote_literal_cstr(partitions));
+					 quote_identifier(server), PG_GETARG_INT32(1));
 	if (!PG_ARGISNULL(3))
+	{
 		append_option(&sql, "key", text_to_cstring(PG_GETARG_TEXT_PP(3)));
-	append_options(&sql, PG_GETARG_JSONB_P(5));
+		noptions++;
+	}
+	noptions += append_options(&sql, PG_GETARG_JSONB_P(5));
 	appendStringInfoChar(&sql, ')');
-	check_statement(sql.data);
+	check_statement(sql.data, server, noptions);
 
 	SPI_connect();
 	if (SPI_execute(sql.data, false, 0) != SPI_OK_UTILITY)

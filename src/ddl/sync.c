@@ -51,6 +51,7 @@ typedef struct TopicRow
 	ItemPointerData tid;
 	int32		topic_id;
 	AttrNumber	key_attnum;
+	NameData	key_name;
 	bytea	   *columns;
 } TopicRow;
 
@@ -82,6 +83,7 @@ find_topic_row(Oid relid, TopicRow *row)
 		row->tid = tuple->t_self;
 		row->topic_id = form->topic_id;
 		row->key_attnum = form->key_attnum;
+		row->key_name = form->key_name;
 		row->columns = DatumGetByteaPCopy(heap_getattr(tuple,
 													   Anum_sth_topic_columns,
 													   RelationGetDescr(sth_catalog_relation(scan)),
@@ -143,7 +145,7 @@ static void
 check_assigned_column(Relation rel, Form_pg_attribute att, Oid type,
 					  const char *type_name)
 {
-	if (att->atttypid != type)
+	if (att->atttypid != type || att->atttypmod != -1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("column \"%s\" of topic \"%s\" must be of type %s",
@@ -269,28 +271,38 @@ rename_key_option(Relation rel, const char *name)
 	table_close(catalog, RowExclusiveLock);
 }
 
-/* The key's column, or 0; 'before' is what it was, or 0. */
-static AttrNumber
-resolve_key(Relation rel, const char *key, AttrNumber before)
+/*
+ * Sets the row's key to the column that the option names.  If that is a
+ * column that the row knows under this name and that has another one now, the
+ * option follows.
+ */
+static void
+resolve_key(Relation rel, const char *key, TopicRow *row)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 	AttrNumber	attnum;
 	Form_pg_attribute att;
 
 	if (key == NULL)
-		return 0;
-	attnum = get_attnum(RelationGetRelid(rel), key);
-	if (attnum <= 0 && before > 0)
 	{
-		att = TupleDescAttr(desc, before - 1);
+		row->key_attnum = 0;
+		namestrcpy(&row->key_name, "");
+		return;
+	}
+	attnum = get_attnum(RelationGetRelid(rel), key);
+	if (attnum <= 0 && row->key_attnum > 0 &&
+		strcmp(key, NameStr(row->key_name)) == 0)
+	{
+		attnum = row->key_attnum;
+		att = TupleDescAttr(desc, attnum - 1);
 		if (att->attisdropped)
 			ereport(ERROR,
 					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 					 errmsg("cannot drop column \"%s\" of topic \"%s\" because it is the topic's key",
 							key, RelationGetRelationName(rel)),
 					 errhint("First ALTER FOREIGN TABLE ... OPTIONS (DROP key).")));
-		rename_key_option(rel, NameStr(att->attname));
-		attnum = before;
+		key = pstrdup(NameStr(att->attname));
+		rename_key_option(rel, key);
 	}
 	if (attnum <= 0 || sth_assigned_column(NameStr(TupleDescAttr(desc, attnum - 1)->attname)))
 		report_missing_key(rel, key);
@@ -305,7 +317,8 @@ resolve_key(Relation rel, const char *key, AttrNumber before)
 				 errhint("Use a column of type text, bytea, uuid, integer, numeric, boolean, network address or enum.")));
 	if (att->attgenerated && att->attgenerated != ATTRIBUTE_GENERATED_STORED)
 		report_missing_key(rel, key);
-	return attnum;
+	row->key_attnum = attnum;
+	namestrcpy(&row->key_name, key);
 }
 
 static void
@@ -337,6 +350,7 @@ write_topic_row(TopicRow *row, Oid relid, bool exists)
 	values[Anum_sth_topic_topic_id - 1] = Int32GetDatum(row->topic_id);
 	values[Anum_sth_topic_relid - 1] = ObjectIdGetDatum(relid);
 	values[Anum_sth_topic_key_attnum - 1] = Int16GetDatum(row->key_attnum);
+	values[Anum_sth_topic_key_name - 1] = NameGetDatum(&row->key_name);
 	values[Anum_sth_topic_columns - 1] = PointerGetDatum(row->columns);
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, isnull);
 	if (exists)
@@ -405,7 +419,7 @@ register_topic(Relation rel, TopicRow *row, bool exists)
 												 false);
 		row->key_attnum = 0;
 	}
-	row->key_attnum = resolve_key(rel, options.key, row->key_attnum);
+	resolve_key(rel, options.key, row);
 	row->columns = sth_signature_make(RelationGetDescr(rel));
 	write_topic_row(row, relid, exists);
 	for (; npartitions < options.partitions; npartitions++)
