@@ -111,9 +111,13 @@ remove_now(const Removal *removal)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+	bool		prepared = event == XACT_EVENT_PREPARE;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && !prepared)
 		return;
-	for (Removal *removal = removals; removal != NULL; removal = removal->next)
+	/* a prepared DROP leaves its entries until the server restarts */
+	for (Removal *removal = removals; removal != NULL && !prepared;
+		 removal = removal->next)
 		if (removal->at_commit == (event == XACT_EVENT_COMMIT))
 			remove_now(removal);
 	removals = NULL;

@@ -32,6 +32,7 @@
 #include "catalog/indexing.h"
 #include "catalog/relations.h"
 #include "log/tail.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -250,7 +251,10 @@ sth_tail_delete_log(int32 log_id)
 	sth_tail_seek(scan, log_id, -1);
 	while ((tuple = systable_getnext_ordered(scan->scan,
 											 ForwardScanDirection)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
 		simple_heap_delete(scan->relation, &tuple->t_self);
+	}
 	sth_tail_end_scan(scan);
 	UnregisterSnapshot(snapshot);
 }
