@@ -39,19 +39,24 @@ struct SthCatalogScan
 
 static SthRelations relations;
 static bool relations_valid = false;
+static uint64 invalidations = 0;
 
 static void
 forget_relation(Datum arg, Oid relid)
 {
 	if (relid == InvalidOid || relid == relations.topic ||
 		relid == relations.log || relid == relations.tail)
+	{
 		relations_valid = false;
+		invalidations++;
+	}
 }
 
 static void
 forget_schema(Datum arg, int cacheid, uint32 hashvalue)
 {
 	relations_valid = false;
+	invalidations++;
 }
 
 /* Registers the callbacks; called once a process, from _PG_init. */
@@ -71,6 +76,7 @@ sth_relations_if_exist(void)
 {
 	SthRelations r;
 	oidvector  *no_args;
+	uint64		before = invalidations;
 
 	if (relations_valid)
 		return &relations;
@@ -102,7 +108,8 @@ sth_relations_if_exist(void)
 		!OidIsValid(r.tail) || !OidIsValid(r.tail_idx))
 		return NULL;
 	relations = r;
-	relations_valid = true;
+	/* what was invalidated while we looked is looked up again next time */
+	relations_valid = invalidations == before;
 	return &relations;
 }
 

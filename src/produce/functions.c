@@ -251,17 +251,19 @@ fill_default(Production *p, int i)
 
 	if (p->defaults[i] == NULL)
 	{
+		/* the plan of the expression shares the datums of its constants */
+		MemoryContext old = MemoryContextSwitchTo(p->estate->es_query_cxt);
 		Node	   *expr = build_column_default(p->rel, i + 1);
-		MemoryContext old;
 
+		if (expr != NULL)
+			p->defaults[i] = ExecInitExpr(expression_planner((Expr *) expr),
+										  NULL);
+		MemoryContextSwitchTo(old);
 		if (expr == NULL)
 		{
 			domain_check((Datum) 0, true, att->atttypid, NULL, NULL);
 			return;
 		}
-		old = MemoryContextSwitchTo(p->estate->es_query_cxt);
-		p->defaults[i] = ExecInitExpr(expression_planner((Expr *) expr), NULL);
-		MemoryContextSwitchTo(old);
 	}
 	p->slot->tts_values[i] = ExecEvalExpr(p->defaults[i],
 										  GetPerTupleExprContext(p->estate),

@@ -58,7 +58,7 @@ static MemoryContext pending_context = NULL;
 static SthPendingTopic *topics = NULL;
 static SubMark *marks = NULL;
 
-/* Rotates with every transaction, so that all partitions get rows. */
+/* Goes on by one with every transaction, so that all partitions get rows. */
 static uint32 sticky_rotor = 0;
 
 static SthPendingTopic *
@@ -150,7 +150,9 @@ sth_pending_topic(const SthTopic *topic)
 		pending->relid = topic->relid;
 		if (sticky_rotor == 0)
 			sticky_rotor = (uint32) MyProcPid;
-		pending->sticky = sticky_rotor++ % (uint32) topic->npartitions;
+		if (topics == NULL)
+			sticky_rotor++;
+		pending->sticky = sticky_rotor % (uint32) topic->npartitions;
 		refresh_topic(pending, topic);
 		pending->next = topics;
 		topics = pending;
