@@ -44,12 +44,10 @@ static uint64 invalidations = 0;
 static void
 forget_relation(Datum arg, Oid relid)
 {
+	invalidations++;
 	if (relid == InvalidOid || relid == relations.topic ||
 		relid == relations.log || relid == relations.tail)
-	{
 		relations_valid = false;
-		invalidations++;
-	}
 }
 
 static void
