@@ -3,6 +3,8 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION streamhouse" to load this file. \quit
 
+-- Made here, so that it belongs to the extension and is nobody else's.
+CREATE SCHEMA streamhouse;
 GRANT USAGE ON SCHEMA streamhouse TO PUBLIC;
 COMMENT ON SCHEMA streamhouse IS 'streaming topics as tables';
 

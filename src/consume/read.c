@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xlog.h"
 #include "base/compat.h"
 #include "catalog/pg_type.h"
 #include "catalog/topic.h"
@@ -98,9 +99,32 @@ check_position(Relation rel, const SthTopic *topic, int partition,
 						   (long long) start)));
 }
 
+/*
+ * Raises an error if an offset is one that no row has been given yet.  The
+ * next row's is fine; a standby cannot know.
+ */
 static void
+check_end(Relation rel, const SthTopic *topic, int partition, int64 from)
+{
+	int64		next;
+
+	if (RecoveryInProgress())
+		return;
+	next = sth_log_next_offset(topic->log_ids[partition]);
+	if (from > next)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("offset %lld is beyond the end of partition %d of topic \"%s\"",
+						(long long) from, partition,
+						RelationGetRelationName(rel)),
+				 errdetail("The next row's offset is %lld.", (long long) next)));
+}
+
+/* Returns rows up to the limits; false if there was none. */
+static bool
 emit_rows(SthReader *reader, ReturnSetInfo *rsinfo, int natts, Limits limits)
 {
+	bool		any = false;
 	Datum	   *values = palloc0(natts * sizeof(Datum));
 	bool	   *isnull = palloc(natts * sizeof(bool));
 
@@ -108,10 +132,12 @@ emit_rows(SthReader *reader, ReturnSetInfo *rsinfo, int natts, Limits limits)
 	{
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
 							 isnull);
+		any = true;
 		limits.bytes -= sth_reader_row_size(reader);
 		if (limits.bytes <= 0)
 			break;
 	}
+	return any;
 }
 
 /* read(topic, partition, from_offset, max_records, max_bytes) */
@@ -141,8 +167,9 @@ sth_read(PG_FUNCTION_ARGS)
 			columns = bms_add_member(columns, i + 1);
 	reader = sth_reader_begin(rel, topic, snapshot, STH_READ_ORDERED, columns);
 	sth_reader_seek(reader, partition, from);
-	emit_rows(reader, (ReturnSetInfo *) fcinfo->resultinfo,
-			  RelationGetNumberOfAttributes(rel), limits);
+	if (!emit_rows(reader, (ReturnSetInfo *) fcinfo->resultinfo,
+				   RelationGetNumberOfAttributes(rel), limits))
+		check_end(rel, topic, partition, from);
 	sth_reader_end(reader);
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;

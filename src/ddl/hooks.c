@@ -29,7 +29,6 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_table.h"
-#include "catalog/relations.h"
 #include "ddl/ddl.h"
 #include "log/log.h"
 #include "miscadmin.h"
@@ -83,13 +82,10 @@ note_drop(Oid class_id, Oid object_id, int sub_id)
 
 		if (relkind == RELKIND_FOREIGN_TABLE)
 			note_touched(object_id, false);
-		else if (relkind == RELKIND_RELATION && sub_id == 0)
-		{
-			const SthRelations *relations = sth_relations_if_exist();
-
-			if (relations != NULL && relations->tail == object_id)
-				sth_log_tail_dropped(object_id);
-		}
+		/* of DROP EXTENSION; what else we have may be gone already */
+		else if (relkind == RELKIND_RELATION && sub_id == 0 &&
+				 strcmp(get_rel_name(object_id), "tail") == 0)
+			sth_log_tail_dropped(object_id);
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planmain.h"
+#include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/rel.h"
 
@@ -39,11 +40,30 @@ estimate_rows(Relation rel)
 	return rows * topic->npartitions / n;
 }
 
+/*
+ * FOR UPDATE would lock nothing, and SKIP LOCKED give a row to everybody who
+ * takes a topic for a queue.
+ */
+static void
+refuse_row_locks(PlannerInfo *root, RelOptInfo *baserel, Relation rel)
+{
+	PlanRowMark *mark = get_plan_rowmark(root->rowMarks, baserel->relid);
+
+	if (mark != NULL && mark->strength != LCS_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot lock rows of topic \"%s\"",
+						RelationGetRelationName(rel)),
+				 errdetail("Rows of a topic never change."),
+				 errhint("Name the tables to lock: FOR UPDATE OF ...")));
+}
+
 void
 sthGetForeignRelSize(PlannerInfo *root, RelOptInfo *baserel, Oid relid)
 {
 	Relation	rel = table_open(relid, NoLock);
 
+	refuse_row_locks(root, baserel, rel);
 	baserel->tuples = Max(estimate_rows(rel), 1);
 	table_close(rel, NoLock);
 	set_baserel_size_estimates(root, baserel);

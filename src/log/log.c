@@ -108,19 +108,40 @@ remove_now(const Removal *removal)
 	}
 }
 
+/* Nothing of ours would run when a prepared transaction commits. */
 static void
-at_transaction_end(XactEvent event, void *arg)
+refuse_prepare(void)
 {
-	bool		prepared = event == XACT_EVENT_PREPARE;
+	for (Removal *removal = removals; removal != NULL; removal = removal->next)
+		if (removal->at_commit)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot prepare a transaction that has dropped a topic"),
+					 errhint("Use COMMIT.")));
+}
 
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && !prepared)
-		return;
-	/* a prepared DROP leaves its entries until the server restarts */
-	for (Removal *removal = removals; removal != NULL && !prepared;
-		 removal = removal->next)
-		if (removal->at_commit == (event == XACT_EVENT_COMMIT))
-			remove_now(removal);
-	removals = NULL;
+static void
+at_transaction_event(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+			for (Removal *removal = removals; removal != NULL;
+				 removal = removal->next)
+				if (removal->at_commit == (event == XACT_EVENT_COMMIT))
+					remove_now(removal);
+			removals = NULL;
+			break;
+		case XACT_EVENT_PREPARE:
+			removals = NULL;
+			break;
+		default:
+			break;
+	}
 }
 
 static void
@@ -155,7 +176,7 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId id,
 void
 sth_log_init(void)
 {
-	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterXactCallback(at_transaction_event, NULL);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }
 
