@@ -55,6 +55,11 @@ INSERT INTO sticky (n) SELECT 3 FROM generate_series(1, 50);
 INSERT INTO sticky (n) SELECT 4 FROM generate_series(1, 50);
 SELECT n, count(DISTINCT _partition), count(*) FROM sticky GROUP BY n ORDER BY n;
 SELECT count(DISTINCT _partition) FROM sticky;
+SELECT streamhouse.create_topic('sticky_2', 3, 'n int', NULL);
+BEGIN; INSERT INTO sticky_2 (n) VALUES (1); INSERT INTO sticky (n) VALUES (1); INSERT INTO e (value) VALUES ('1'); COMMIT;
+BEGIN; INSERT INTO sticky_2 (n) VALUES (2); INSERT INTO sticky (n) VALUES (2); INSERT INTO e (value) VALUES ('2'); COMMIT;
+BEGIN; INSERT INTO sticky_2 (n) VALUES (3); INSERT INTO sticky (n) VALUES (3); INSERT INTO e (value) VALUES ('3'); COMMIT;
+SELECT count(DISTINCT _partition) FROM sticky_2;    -- they rotate in each topic
 
 -- own rows are not visible before the commit
 BEGIN;
