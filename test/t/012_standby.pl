@@ -30,7 +30,7 @@ $primary->safe_psql('postgres', <<~'SQL');
 	INSERT INTO late (id) SELECT generate_series(1, 10);
 	INSERT INTO early (_partition, id, pad) SELECT i % 2, i, repeat('y', i * 1000) FROM generate_series(101, 150) i;
 	SQL
-$primary->wait_for_replay_catchup($standby);
+$primary->wait_for_catchup($standby);
 
 # the same rows, by every way of reading
 for my $sql (
@@ -62,7 +62,7 @@ fails_with($standby, $$_[1], '25006', qr/cannot (?:execute|produce|set|acquire)/
 my $reader = $standby->background_psql('postgres');
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM late');
 $primary->safe_psql('postgres', 'INSERT INTO late (id) SELECT generate_series(11, 20)');
-$primary->wait_for_replay_catchup($standby);
+$primary->wait_for_catchup($standby);
 is($reader->query_safe('SELECT count(*) FROM late'), 10, 'an older snapshot has the older rows');
 is($reader->query_safe('SELECT count(*) FROM streamhouse.read(NULL::late, 0, 0)'), 10, 'read() too');
 $reader->query_safe('COMMIT');
@@ -80,12 +80,12 @@ SKIP:
 	$primary->poll_query_until('postgres',
 		q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
 	$primary->safe_psql('postgres', 'INSERT INTO late (id) VALUES (26)');
-	$primary->wait_for_replay_catchup($standby);
+	$primary->wait_for_catchup($standby);
 	is(answer($standby, 'SELECT max(id) FROM late'), 26, 'SELECT on the standby passes a gap');
 	is(answer($standby, 'SELECT max(id) FROM streamhouse.read(NULL::late, 0, 0)'), 20, 'read() stops there');
 	$holder->query_safe('SELECT pg_advisory_unlock(7777)');
 	$_->quit for $holder, $producer;
-	$primary->wait_for_replay_catchup($standby);
+	$primary->wait_for_catchup($standby);
 	is(answer($standby, 'SELECT max(id), count(*) FROM streamhouse.read(NULL::late, 0, 0)'), '26|26', 'the gap fills, read() goes on');
 	offsets_hold($standby, 'late', 'in order');
 }
@@ -97,7 +97,7 @@ $primary->safe_psql('postgres', <<~'SQL');
 	SQL
 my $last = $primary->safe_psql('postgres', 'SELECT max(_offset) FROM late');
 my $rows = $primary->safe_psql('postgres', 'SELECT * FROM late ORDER BY _offset');
-$primary->wait_for_replay_catchup($standby);
+$primary->wait_for_catchup($standby);
 $primary->stop('immediate');
 $standby->promote;
 is(answer($standby, 'SELECT * FROM late ORDER BY _offset'), $rows, 'every row is there after the failover');
