@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * guc.c
- *	  Settings (streamhouse.*); docs/configuration.md says the same to users.
+ *	  Settings (streamhouse.*); docs/reference.md says the same to users.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@ sth_guc_init(void)
 {
 	DefineCustomIntVariable("streamhouse.max_logs",
 							"Sets how many logs (partitions of topics) can be produced to between two starts of the server, in all databases together.",
-							"Each takes about 100 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
+							"Each takes about 50 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
 							&sth_max_logs,
 							16384, 64, 4 * 1024 * 1024,
 							PGC_POSTMASTER, 0,

@@ -28,6 +28,8 @@
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -35,6 +37,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 typedef struct CachedTopic
 {
@@ -150,6 +153,32 @@ sth_topic_open(Oid relid, LOCKMODE lockmode)
 				 errmsg("\"%s\" is not a topic", RelationGetRelationName(rel)),
 				 errhint("Topics are foreign tables on a server of the wrapper streamhouse; create_topic() makes them.")));
 	return rel;
+}
+
+/*
+ * Opens a topic for one who may know of it: its owner, or who has any
+ * privilege on it.  Others do not even get a lock.
+ */
+Relation
+sth_topic_open_visible(Oid relid)
+{
+	AclMode		mode = ACL_SELECT | ACL_INSERT;
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner) &&
+		pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) == 0 &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
+								  ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	return sth_topic_open(relid, AccessShareLock);
 }
 
 static void

@@ -54,6 +54,7 @@ extern void sth_topic_init(void);
 extern bool sth_is_topic(Oid relid);
 extern SthTopic *sth_topic_get(Relation rel);
 extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
+extern Relation sth_topic_open_visible(Oid relid);
 extern void sth_topic_check_partition(const SthTopic *topic, const char *name,
 									  int partition);
 extern SthAssigned sth_assigned_column(const char *name);

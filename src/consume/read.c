@@ -175,19 +175,6 @@ sth_read(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Is the user the topic's owner, or has any privilege on it that counts? */
-static bool
-may_see(Relation rel)
-{
-	Oid			relid = RelationGetRelid(rel);
-	AclMode		mode = ACL_SELECT | ACL_INSERT;
-
-	return has_privs_of_role(GetUserId(), rel->rd_rel->relowner) ||
-		pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) != 0 ||
-		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
-								  ACLMASK_ANY) == ACLCHECK_OK;
-}
-
 /*
  * next_offset(topic regclass, partition int): for the view logs, which shows
  * to whom what may be seen.
@@ -195,15 +182,11 @@ may_see(Relation rel)
 Datum
 sth_next_offset(PG_FUNCTION_ARGS)
 {
-	Relation	rel = sth_topic_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = sth_topic_open_visible(PG_GETARG_OID(0));
 	int			partition = PG_GETARG_INT32(1);
-	SthTopic   *topic;
+	SthTopic   *topic = sth_topic_get(rel);
 	int64		next;
 
-	if (!may_see(rel))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE,
-					   RelationGetRelationName(rel));
-	topic = sth_topic_get(rel);
 	sth_topic_check_partition(topic, RelationGetRelationName(rel), partition);
 	next = sth_log_next_offset(topic->log_ids[partition]);
 	relation_close(rel, AccessShareLock);

@@ -109,7 +109,7 @@ sth_create_topic(PG_FUNCTION_ARGS)
 	List	   *names;
 	RangeVar   *target;
 	StringInfoData sql;
-	Oid			relid;
+	Oid			schema;
 	char	   *server;
 	int			noptions = 1;
 
@@ -121,6 +121,7 @@ sth_create_topic(PG_FUNCTION_ARGS)
 
 	names = textToQualifiedNameList(PG_GETARG_TEXT_PP(0));
 	target = makeRangeVarFromNameList(names);
+	schema = RangeVarGetCreationNamespace(target);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE FOREIGN TABLE %s "
 					 "(_partition pg_catalog.int4, _offset pg_catalog.int8, _timestamp pg_catalog.timestamptz",
@@ -144,8 +145,7 @@ sth_create_topic(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not create topic");
 	SPI_finish();
 
-	relid = RangeVarGetRelid(target, NoLock, false);
-	PG_RETURN_OID(relid);
+	PG_RETURN_OID(get_relname_relid(target->relname, schema));
 }
 
 /*

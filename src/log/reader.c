@@ -329,7 +329,9 @@ gap_is_dead(SthReader *reader, int64 next)
 	latest = sth_fresh_snapshot();
 	scan = sth_tail_begin_scan(latest);
 	sth_tail_seek(scan, log_id, reader->position);
-	dead = sth_tail_next(scan, &row) && row.end_offset - row.count >= next;
+	/* of a part, the row may be counted in another part */
+	dead = sth_tail_next(scan, &row) &&
+		row.end_offset - Max(row.count, 1) >= next;
 	sth_tail_end_scan(scan);
 	UnregisterSnapshot(latest);
 	return dead;

@@ -108,7 +108,7 @@ prepare_defaults(Production *p)
 		if (att->attisdropped)
 			continue;
 		if (att->attgenerated)
-			p->generated = true;
+			p->generated |= att->attgenerated == ATTRIBUTE_GENERATED_STORED;
 		else if (att->atthasdef ||
 				 get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
 			p->has_default[i] = true;
@@ -434,7 +434,7 @@ sth_produce_batch(PG_FUNCTION_ARGS)
 Datum
 sth_partition_for(PG_FUNCTION_ARGS)
 {
-	Relation	rel = sth_topic_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = sth_topic_open_visible(PG_GETARG_OID(0));
 	SthTopic   *topic = sth_topic_get(rel);
 	text	   *key = PG_GETARG_TEXT_PP(1);
 	int			partition = sth_route_bytes(topic, VARDATA_ANY(key),
