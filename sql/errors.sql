@@ -122,15 +122,19 @@ SELECT streamhouse.produce('prepared', '1', partition => 1);
 BEGIN;
 DROP FOREIGN TABLE prepared;
 PREPARE TRANSACTION 'regress_sth_7';
-ROLLBACK PREPARED 'regress_sth_7';
 SELECT streamhouse.produce('prepared', '2', partition => 1);
 SELECT _offset, value FROM prepared;
 BEGIN;
-DROP FOREIGN TABLE prepared;
+ALTER FOREIGN TABLE prepared OPTIONS (SET partitions '4');
 PREPARE TRANSACTION 'regress_sth_8';
 COMMIT PREPARED 'regress_sth_8';
-SELECT count(*) FROM streamhouse.topics WHERE name = 'prepared';
--- two-phase or parallel, a function that produces is neither
+SELECT streamhouse.produce('prepared', '3', partition => 3);
+BEGIN;
+ALTER FOREIGN TABLE prepared OPTIONS (SET partitions '5');
+PREPARE TRANSACTION 'regress_sth_9';
+ROLLBACK PREPARED 'regress_sth_9';
+SELECT partition, next_offset FROM streamhouse.logs WHERE topic = 'prepared'::regclass ORDER BY 1;
+-- produce functions do not run in parallel, however they are called
 SELECT proname, provolatile, proparallel FROM pg_proc WHERE pronamespace = 'streamhouse'::regnamespace AND proname LIKE 'produce%' AND (provolatile <> 'v' OR proparallel <> 'u');
 CREATE FUNCTION mislabeled(int) RETURNS int LANGUAGE sql PARALLEL SAFE AS $$ SELECT streamhouse.produce('t', jsonb_build_object('n', $1)) $$;
 CREATE FUNCTION stable(int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN INSERT INTO t (n) VALUES ($1); RETURN 1; END $$;
