@@ -11,18 +11,21 @@
  *	driver arrays RECORDS SQL COUNT BATCH
  *			SQL takes BATCH keys as $1::text[] and their values as $2::text[],
  *			in binary; each call is a transaction.
- *	driver single RECORDS SQL SECONDS CLIENTS
+ *	driver single RECORDS SECONDS CLIENTS [DATABASE SQL]...
  *			SQL takes a key as $1 and a value as $2.  Every client sends its
- *			next record when it has the answer to the last.
+ *			next record when it has the answer to the last.  If there are more
+ *			statements than one they take turns of a quarter of a second, until
+ *			each has had SECONDS.
  *
  * RECORDS is what genrec has written for values of 100 bytes; when they are
  * used up they come again from the first.  Connections are made as libpq's
  * environment says.
  *
- * Prints: rows, seconds, and for arrays and single the milliseconds per call
- * at the 50th and the 99th percentile, else 0.  Connecting and preparing are
- * not counted.  What the client costs is the same whatever SQL is: one thread
- * for all connections, so that it leaves the processors to the server.
+ * Prints a line for every statement: rows, seconds, milliseconds per call at
+ * the 50th and the 99th percentile for arrays and single, else 0, and bytes of
+ * WAL.  Connecting and preparing are not counted.  What the client costs is
+ * the same whatever SQL is: one thread for all connections, so that it leaves
+ * the processors to the server.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,6 +48,8 @@
 #define TEXT_OID 25
 #define TEXT_ARRAY_OID 1009
 #define COPY_CHUNK (64 * 1024)
+#define TURN 0.25
+#define Max(a, b) ((a) > (b) ? (a) : (b))
 
 static const char *records;
 static long nrecords;
@@ -88,63 +93,14 @@ record_value(long i)
 	return record_key(i) + KEY_LENGTH;
 }
 
-/* --- time ----------------------------------------------------------------- */
-
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static float *latencies;
-static long nlatencies,
-			max_latencies;
-
-static void
-note_latency(double seconds)
-{
-	if (nlatencies == max_latencies)
-	{
-		max_latencies = max_latencies == 0 ? 65536 : max_latencies * 2;
-		latencies = realloc(latencies, max_latencies * sizeof(float));
-		if (latencies == NULL)
-			fail("latencies", "out of memory");
-	}
-	latencies[nlatencies++] = (float) (seconds * 1000);
-}
-
-static int
-compare_latencies(const void *a, const void *b)
-{
-	float		x = *(const float *) a;
-	float		y = *(const float *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double
-percentile(double p)
-{
-	return nlatencies == 0 ? 0 : latencies[(long) (p * (nlatencies - 1) + 0.5)];
-}
-
-static void
-report(long rows, double seconds)
-{
-	if (nlatencies > 0)
-		qsort(latencies, nlatencies, sizeof(float), compare_latencies);
-	printf("%ld %.4f %.4f %.4f\n", rows, seconds, percentile(0.5), percentile(0.99));
-}
-
 /* --- libpq ---------------------------------------------------------------- */
 
 static PGconn *
-open_connection(void)
+open_connection(const char *database)
 {
-	PGconn	   *conn = PQconnectdb("");
+	const char *const names[] = {"dbname", NULL};
+	const char *const values[] = {database, NULL};
+	PGconn	   *conn = PQconnectdbParams(names, values, 0);
 
 	if (PQstatus(conn) != CONNECTION_OK)
 		fail("cannot connect", PQerrorMessage(conn));
@@ -168,6 +124,100 @@ prepare(PGconn *conn, const char *sql, Oid type)
 
 	check_result(conn, PQprepare(conn, "s", sql, 2, types), PGRES_COMMAND_OK);
 }
+
+/* --- what is measured ----------------------------------------------------- */
+
+typedef struct Run
+{
+	long		rows;
+	double		seconds;
+	double		wal;
+	double		began;			/* this turn of it */
+	double		wal_began;
+	float	   *latencies;		/* in milliseconds */
+	long		nlatencies;
+	long		max_latencies;
+} Run;
+
+static PGconn *monitor;
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static double
+wal_position(void)
+{
+	PGresult   *result;
+	double		position;
+
+	if (monitor == NULL)
+		monitor = open_connection(NULL);
+	result = PQexec(monitor, "SELECT pg_current_wal_insert_lsn() - '0/0'");
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fail("query failed", PQerrorMessage(monitor));
+	position = atof(PQgetvalue(result, 0, 0));
+	PQclear(result);
+	return position;
+}
+
+static void
+begin_turn(Run *run)
+{
+	run->wal_began = wal_position();
+	run->began = now();
+}
+
+static void
+end_turn(Run *run)
+{
+	run->seconds += now() - run->began;
+	run->wal += wal_position() - run->wal_began;
+}
+
+static void
+note_latency(Run *run, double seconds)
+{
+	if (run->nlatencies == run->max_latencies)
+	{
+		run->max_latencies = Max(run->max_latencies * 2, 65536);
+		run->latencies = realloc(run->latencies, run->max_latencies * sizeof(float));
+		if (run->latencies == NULL)
+			fail("latencies", "out of memory");
+	}
+	run->latencies[run->nlatencies++] = (float) (seconds * 1000);
+}
+
+static int
+compare_latencies(const void *a, const void *b)
+{
+	float		x = *(const float *) a;
+	float		y = *(const float *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double
+percentile(const Run *run, double p)
+{
+	return run->nlatencies == 0 ? 0 : run->latencies[(long) (p * (run->nlatencies - 1) + 0.5)];
+}
+
+static void
+report(Run *run)
+{
+	if (run->nlatencies > 0)
+		qsort(run->latencies, run->nlatencies, sizeof(float), compare_latencies);
+	printf("%ld %.4f %.4f %.4f %.0f\n", run->rows, run->seconds,
+		   percentile(run, 0.5), percentile(run, 0.99), run->wal);
+}
+
+/* --- the modes ------------------------------------------------------------ */
 
 static char *
 put16(char *p, uint16_t value)
@@ -193,16 +243,16 @@ put_field(char *p, const char *data, int len)
 	return p + len;
 }
 
-/* --- the modes ------------------------------------------------------------ */
-
 static void
 run_statement(const char *sql, long count)
 {
-	PGconn	   *conn = open_connection();
-	double		start = now();
+	PGconn	   *conn = open_connection(NULL);
+	Run			run = {.rows = count};
 
+	begin_turn(&run);
 	check_result(conn, PQexec(conn, sql), PGRES_COMMAND_OK);
-	report(count, now() - start);
+	end_turn(&run);
+	report(&run);
 	PQfinish(conn);
 }
 
@@ -216,11 +266,12 @@ send_copy(PGconn *conn, const char *data, const char *end)
 static void
 run_copy(const char *sql, long count)
 {
-	PGconn	   *conn = open_connection();
+	PGconn	   *conn = open_connection(NULL);
 	char	   *chunk = malloc(COPY_CHUNK + 256);
 	char	   *p = chunk;
-	double		start = now();
+	Run			run = {.rows = count};
 
+	begin_turn(&run);
 	check_result(conn, PQexec(conn, sql), PGRES_COPY_IN);
 	memcpy(p, "PGCOPY\n\377\r\n", 11); /* with its NUL */
 	p = put32(p + 11, 0);
@@ -241,7 +292,8 @@ run_copy(const char *sql, long count)
 	if (PQputCopyEnd(conn, NULL) != 1)
 		fail("COPY", PQerrorMessage(conn));
 	check_result(conn, PQgetResult(conn), PGRES_COMMAND_OK);
-	report(count, now() - start);
+	end_turn(&run);
+	report(&run);
 	PQfinish(conn);
 }
 
@@ -259,15 +311,15 @@ begin_array(char *p, int n)
 static void
 run_arrays(const char *sql, long count, long batch)
 {
-	PGconn	   *conn = open_connection();
+	PGconn	   *conn = open_connection(NULL);
 	char	   *keys = malloc(batch * (KEY_LENGTH + 4) + 20);
 	char	   *values = malloc(batch * (VALUE_LENGTH + 4) + 20);
 	const char *params[2] = {keys, values};
 	const int	formats[2] = {1, 1};
-	double		start;
+	Run			run = {.rows = count};
 
 	prepare(conn, sql, TEXT_ARRAY_OID);
-	start = now();
+	begin_turn(&run);
 	for (long i = 0; i < count;)
 	{
 		long		n = count - i < batch ? count - i : batch;
@@ -286,9 +338,10 @@ run_arrays(const char *sql, long count, long batch)
 		sent = now();
 		check_result(conn, PQexecPrepared(conn, "s", 2, params, lengths, formats, 1),
 					 PGRES_COMMAND_OK);
-		note_latency(now() - sent);
+		note_latency(&run, now() - sent);
 	}
-	report(count, now() - start);
+	end_turn(&run);
+	report(&run);
 	PQfinish(conn);
 }
 
@@ -330,32 +383,45 @@ receive_answer(Client *client)
 	return 0;
 }
 
-static void
-run_single(const char *sql, double seconds, int nclients)
+typedef struct Statement
 {
-	Client	   *clients = calloc(nclients, sizeof(Client));
-	int			poll = epoll_create1(0);
-	int			busy = nclients;
-	double		start;
+	Run			run;
+	Client	   *clients;
+	int			poll;
+} Statement;
 
+static void
+open_clients(Statement *statement, const char *database, const char *sql, int nclients)
+{
+	statement->clients = calloc(nclients, sizeof(Client));
+	statement->poll = epoll_create1(0);
 	for (int i = 0; i < nclients; i++)
 	{
-		Client	   *client = &clients[i];
+		Client	   *client = &statement->clients[i];
 		struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
 
-		client->conn = open_connection();
+		client->conn = open_connection(database);
 		client->record = nrecords / nclients * i;
 		prepare(client->conn, sql, TEXT_OID);
-		if (epoll_ctl(poll, EPOLL_CTL_ADD, PQsocket(client->conn), &event) != 0)
+		if (epoll_ctl(statement->poll, EPOLL_CTL_ADD, PQsocket(client->conn), &event) != 0)
 			fail("epoll", strerror(errno));
 	}
-	start = now();
+}
+
+/* All clients send for so long, and get their last answers. */
+static void
+take_turn(Statement *statement, double seconds, int nclients)
+{
+	Run		   *run = &statement->run;
+	int			busy = nclients;
+
+	begin_turn(run);
 	for (int i = 0; i < nclients; i++)
-		send_record(&clients[i]);
+		send_record(&statement->clients[i]);
 	while (busy > 0)
 	{
 		struct epoll_event events[64];
-		int			n = epoll_wait(poll, events, 64, -1);
+		int			n = epoll_wait(statement->poll, events, 64, -1);
 
 		if (n < 0 && errno != EINTR)
 			fail("epoll", strerror(errno));
@@ -367,16 +433,35 @@ run_single(const char *sql, double seconds, int nclients)
 			if (!receive_answer(client))
 				continue;
 			time = now();
-			note_latency(time - client->sent);
-			if (time - start < seconds)
+			note_latency(run, time - client->sent);
+			if (time - run->began < seconds)
 				send_record(client);
 			else
 				busy--;
 		}
 	}
-	report(nlatencies, now() - start);
-	for (int i = 0; i < nclients; i++)
-		PQfinish(clients[i].conn);
+	end_turn(run);
+}
+
+/* Every second time from the last to the first, so that none is favoured. */
+static void
+run_single(double seconds, int nclients, int n, char **arguments)
+{
+	Statement  *statements = calloc(n, sizeof(Statement));
+	int			turns = Max((int) (seconds / TURN + 0.5), 1);
+
+	for (int i = 0; i < n; i++)
+		open_clients(&statements[i], arguments[2 * i], arguments[2 * i + 1], nclients);
+	for (int turn = 0; turn < turns; turn++)
+		for (int i = 0; i < n; i++)
+			take_turn(&statements[turn % 2 == 0 ? i : n - 1 - i], seconds / turns, nclients);
+	for (int i = 0; i < n; i++)
+	{
+		statements[i].run.rows = statements[i].run.nlatencies;
+		report(&statements[i].run);
+		for (int j = 0; j < nclients; j++)
+			PQfinish(statements[i].clients[j].conn);
+	}
 }
 
 int
@@ -395,8 +480,8 @@ main(int argc, char **argv)
 		run_copy(argv[3], atol(argv[4]));
 	else if (strcmp(mode, "arrays") == 0 && argc == 6)
 		run_arrays(argv[3], atol(argv[4]), atol(argv[5]));
-	else if (strcmp(mode, "single") == 0 && argc == 6)
-		run_single(argv[3], atof(argv[4]), atoi(argv[5]));
+	else if (strcmp(mode, "single") == 0 && argc > 6 && argc % 2 == 1)
+		run_single(atof(argv[3]), atoi(argv[4]), (argc - 5) / 2, argv + 5);
 	else
 	{
 		fputs("driver: the head of driver.c says how it is called\n", stderr);
