@@ -66,18 +66,18 @@ COMMENT ON COLUMN streamhouse.tail.end_offset IS 'offset after the frame''s last
 COMMENT ON COLUMN streamhouse.tail.count IS 'rows in the frame; 0 for the second and later parts of a row that fits no page';
 COMMENT ON COLUMN streamhouse.tail.frame IS 'the frame, see docs/format.md';
 
--- What a logical subscription to FOR ALL TABLES or a careless hand inserts
--- would not be rows of ours: such inserts do nothing.
-CREATE FUNCTION streamhouse.ignore_insert() RETURNS trigger
-    LANGUAGE c AS 'MODULE_PATHNAME', 'sth_ignore_insert';
-COMMENT ON FUNCTION streamhouse.ignore_insert() IS 'internal: keeps rows out that the extension did not write';
+-- What a logical subscription to FOR ALL TABLES or a careless hand does to
+-- these tables would be about rows that are not ours: it does nothing.
+CREATE FUNCTION streamhouse.ignore_write() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sth_ignore_write';
+COMMENT ON FUNCTION streamhouse.ignore_write() IS 'internal: keeps rows as the extension wrote them';
 
-CREATE TRIGGER ignore_insert BEFORE INSERT ON streamhouse.topic FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_insert();
-ALTER TABLE streamhouse.topic ENABLE ALWAYS TRIGGER ignore_insert;
-CREATE TRIGGER ignore_insert BEFORE INSERT ON streamhouse.log FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_insert();
-ALTER TABLE streamhouse.log ENABLE ALWAYS TRIGGER ignore_insert;
-CREATE TRIGGER ignore_insert BEFORE INSERT ON streamhouse.tail FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_insert();
-ALTER TABLE streamhouse.tail ENABLE ALWAYS TRIGGER ignore_insert;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.topic FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.topic ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.log FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.log ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.tail FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.tail ENABLE ALWAYS TRIGGER ignore_write;
 
 --
 -- The foreign-data wrapper and its built-in server

@@ -122,7 +122,7 @@ SELECT refused($$SELECT streamhouse.produce('t', '1')$$);
 SELECT refused(format(c, r)) FROM unnest(ARRAY['SELECT * FROM streamhouse.%I', 'INSERT INTO streamhouse.%I DEFAULT VALUES', 'DELETE FROM streamhouse.%I', 'TRUNCATE streamhouse.%I']) c, unnest(ARRAY['topic', 'log', 'tail']) r
 WHERE r = 'tail' OR c ~ '^SELECT';
 SELECT refused(c) FROM unnest(ARRAY['UPDATE streamhouse.log SET start_offset = 5', 'SELECT nextval(''streamhouse.log_id_seq'')', 'SELECT last_value FROM streamhouse.topic_id_seq',
-    'SELECT streamhouse.fdw_handler()', 'SELECT streamhouse.fdw_validator(''{}'', 0)', 'SELECT streamhouse.ignore_insert()', 'CREATE TABLE streamhouse.mine ()', 'DROP TABLE streamhouse.tail',
+    'SELECT streamhouse.fdw_handler()', 'SELECT streamhouse.fdw_validator(''{}'', 0)', 'SELECT streamhouse.ignore_write()', 'CREATE TABLE streamhouse.mine ()', 'DROP TABLE streamhouse.tail',
     'INSERT INTO streamhouse.topics (name) VALUES (''x'')', 'CREATE SERVER s FOREIGN DATA WRAPPER streamhouse', 'DROP SERVER streamhouse',
     'SET streamhouse.max_record_size = ''1GB''']) AS c;
 RESET ROLE;
@@ -156,7 +156,7 @@ COPY streamhouse.tail (log_id) FROM STDIN;
 SELECT count(*) = :frames AS unchanged FROM streamhouse.tail;
 SELECT count(*) = :topics AS unchanged FROM streamhouse.topic;
 SELECT count(*) = :logs AS unchanged FROM streamhouse.log;
-SELECT refused('SELECT streamhouse.ignore_insert()');
+SELECT refused('SELECT streamhouse.ignore_write()');
 INSERT INTO t (value) VALUES ('12');
 SELECT count(*) FROM t WHERE value = '12';
 

@@ -9,7 +9,6 @@
 
 #include "base/compat.h"
 #include "catalog/namespace.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "parser/parser.h"
@@ -20,7 +19,6 @@
 #include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(sth_create_topic);
-PG_FUNCTION_INFO_V1(sth_ignore_insert);
 
 static void
 append_option(StringInfo sql, const char *name, const char *value)
@@ -146,19 +144,4 @@ sth_create_topic(PG_FUNCTION_ARGS)
 	SPI_finish();
 
 	PG_RETURN_OID(get_relname_relid(target->relname, schema));
-}
-
-/*
- * ignore_insert(): the trigger of the internal tables.  Rows are inserted
- * into those by heap calls, so what fires it was not the extension.
- */
-Datum
-sth_ignore_insert(PG_FUNCTION_ARGS)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" can be called by a trigger only",
-						"ignore_insert")));
-	PG_RETURN_POINTER(NULL);
 }

@@ -24,7 +24,7 @@ fails_with($node, 'DROP EXTENSION streamhouse', '2BP01', qr/cannot drop extensio
 	'DROP EXTENSION is refused while there are topics');
 fails_with($node, 'DROP SERVER streamhouse', '2BP01', qr/cannot drop server streamhouse because/, 'DROP SERVER too');
 fails_with($node, 'DROP TABLE streamhouse.tail', '2BP01', qr/extension streamhouse requires it/, 'and DROP of a part of it');
-fails_with($node, "CREATE SCHEMA other; CREATE EXTENSION streamhouse SCHEMA other", '42710', qr/already exists/, 'it is there once');
+fails_with($node, "CREATE EXTENSION streamhouse", '42710', qr/already exists/, 'it is there once');
 is(sql('SELECT count(*) FROM t'), 3, 'nothing has happened');
 
 # gone and back, while other sessions know the old one
@@ -33,11 +33,10 @@ is($other->query_safe("INSERT INTO t (_partition, id) VALUES (0, 4); PREPARE p A
 	PREPARE q AS INSERT INTO t (_partition, id) VALUES (0, 5); SELECT count(*) FROM t"), 4, 'another session uses the topic');
 sql('DROP EXTENSION streamhouse CASCADE');
 is(sql(q{SELECT to_regclass('t') IS NULL,
-	(SELECT count(*) FROM pg_class WHERE relnamespace = 'streamhouse'::regnamespace),
-	(SELECT count(*) FROM pg_proc WHERE pronamespace = 'streamhouse'::regnamespace),
-	(SELECT count(*) FROM pg_foreign_data_wrapper WHERE fdwname = 'streamhouse')}), 't|0|0|0', 'CASCADE drops the topics and all else');
+	to_regnamespace('streamhouse') IS NULL,
+	(SELECT count(*) FROM pg_foreign_data_wrapper WHERE fdwname = 'streamhouse')}), 't|t|0', 'CASCADE drops the topics and all else');
 $other->query("SELECT streamhouse.produce('t', '1'::text)");
-like($other->{stderr}, qr/function streamhouse\.produce\(unknown, text\) does not exist/, 'the other session notices');
+like($other->{stderr}, qr/schema "streamhouse" does not exist/, 'the other session notices');
 $other->{stderr} = '';
 sql("CREATE EXTENSION streamhouse; $create");
 is(sql(q{SELECT string_agg(log_id::text, ' ' ORDER BY 1) FROM streamhouse.logs}), '1 2', 'log numbers begin anew');
@@ -94,8 +93,6 @@ is(sql(<<~SQL), '0', 'failing at the commit');
 	SQL
 for my $how (
 	'DROP SCHEMA s CASCADE', 'DROP OWNED BY owner', 'DROP SERVER other CASCADE', 'DROP EXTENSION streamhouse CASCADE',
-	"BEGIN; DROP FOREIGN TABLE s.x; PREPARE TRANSACTION 'd'; COMMIT PREPARED 'd'",
-	"BEGIN; DROP FOREIGN TABLE s.x; PREPARE TRANSACTION 'd'; ROLLBACK PREPARED 'd'; DROP FOREIGN TABLE s.x",
 	"DROP FOREIGN TABLE s.x; BEGIN; CREATE FOREIGN TABLE s.x (a int) SERVER streamhouse OPTIONS (partitions '16'); PREPARE TRANSACTION 'c'; ROLLBACK PREPARED 'c'")
 {
 	$node->restart;
@@ -109,7 +106,7 @@ for my $how (
 		$how;
 		SQL
 	is(sql('SELECT count(*) FROM streamhouse.logs'), 0, 'and the logs are gone') unless $how =~ /EXTENSION/;
-	$node->safe_psql('postgres', 'DROP EXTENSION streamhouse CASCADE; DROP ROLE owner');
+	$node->safe_psql('postgres', 'DROP EXTENSION IF EXISTS streamhouse CASCADE; DROP ROLE owner');
 }
 $node->restart;
 $node->safe_psql('postgres', 'CREATE EXTENSION streamhouse');
