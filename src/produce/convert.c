@@ -140,12 +140,14 @@ find_column(const SthJsonRow *row, const char *name)
 
 		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
 			continue;
-		if (att->attgenerated)
+		if (att->attgenerated || att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
 			ereport(ERROR,
 					(errcode(ERRCODE_GENERATED_ALWAYS),
 					 errmsg("cannot insert a value into column \"%s\" of topic \"%s\"",
 							name, row->topic),
-					 errdetail("Column \"%s\" is a generated column.", name)));
+					 att->attgenerated ?
+					 errdetail("Column \"%s\" is a generated column.", name) :
+					 errdetail("Column \"%s\" is an identity column defined as GENERATED ALWAYS.", name)));
 		return i;
 	}
 	sth_closest_begin(&closest, name);

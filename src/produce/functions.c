@@ -109,7 +109,7 @@ prepare_defaults(Production *p)
 			continue;
 		if (att->attgenerated)
 			p->generated |= att->attgenerated == ATTRIBUTE_GENERATED_STORED;
-		else if (att->atthasdef ||
+		else if (att->atthasdef || att->attidentity ||
 				 get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
 			p->has_default[i] = true;
 	}
