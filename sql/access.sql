@@ -56,6 +56,7 @@ SELECT refused(c) FROM unnest(ARRAY[
     'SELECT streamhouse.produce(''t'', ''1'')', 'SELECT streamhouse.produce_bytes(''t'', ''1'')', 'SELECT streamhouse.produce_batch(''t'', ''{1}'')', 'SELECT streamhouse.produce_batch_bytes(''t'', ''{1}'')',
     'SELECT streamhouse.produce_batch(''t'', ''{}'')',
     'SELECT * FROM streamhouse.read(NULL::t, 0, 0)', 'DROP FOREIGN TABLE t', 'ALTER FOREIGN TABLE t OPTIONS (SET partitions ''3'')', 'ALTER FOREIGN TABLE t ADD COLUMN c int']) AS c;
+SELECT refused($$SELECT streamhouse.next_offset('t', 0)$$);
 SELECT count(*) FROM streamhouse.topics WHERE schema = 'access_test';
 SELECT count(*) FROM streamhouse.logs WHERE topic::text ~ '(^|\.)(t|typed|other)$';
 

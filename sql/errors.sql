@@ -169,6 +169,19 @@ INSERT INTO t (n) SELECT generate_series(1, 1000);
 SELECT 1 / 0;
 COMMIT;
 
+-- more partitions than there is room for; dropping a topic makes room
+SELECT streamhouse.create_topic('many', 10000, 'n int', NULL);
+SELECT streamhouse.create_topic('too_many', 10000, 'n int', NULL);
+INSERT INTO many (_partition, n) SELECT i, i FROM generate_series(0, 9999) i;
+SELECT refused('INSERT INTO too_many (_partition, n) SELECT i, i FROM generate_series(0, 9999) i');
+INSERT INTO many (_partition, n) SELECT i % 10000, i FROM generate_series(0, 19999) i;
+SELECT count(*), min(_offset), max(_offset) FROM many;
+SELECT count(*) FROM too_many;
+DROP FOREIGN TABLE many;
+INSERT INTO too_many (_partition, n) SELECT i, i FROM generate_series(0, 9999) i;
+SELECT count(*), max(_offset) FROM too_many;
+DROP FOREIGN TABLE too_many;
+
 -- nothing of all this was written, and what is right still is
 SELECT rows - :before_rows AS rows, offsets - :before_offsets AS offsets, frames - :before_frames AS frames FROM state;
 INSERT INTO t (k, n) VALUES ('last', 100);

@@ -59,6 +59,11 @@ SELECT * FROM out_of_step;
 
 -- create_topic goes by the search path and says who is in the way
 SELECT refused($$SELECT streamhouse.create_topic('plain')$$);
+CREATE TEMP TABLE shadowed (a int);
+SELECT streamhouse.create_topic('shadowed')::oid AS shadowed, streamhouse.create_topic('pg_class')::oid AS pg_class \gset
+SELECT relnamespace::regnamespace, relname, relkind FROM pg_class WHERE oid IN (:shadowed, :pg_class) ORDER BY relname;
+DROP TABLE pg_temp.shadowed;
+DROP FOREIGN TABLE shadowed, topics_test.pg_class;
 SELECT refused($$SELECT streamhouse.create_topic('nowhere.t')$$);
 SELECT refused($$SELECT streamhouse.create_topic('a.b.c.d')$$);
 SELECT refused($$SELECT streamhouse.create_topic('')$$);
