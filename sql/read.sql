@@ -154,7 +154,17 @@ SELECT refused(c) FROM unnest(ARRAY['UPDATE t SET n = 0', 'UPDATE t SET n = 0 FR
     'MERGE INTO t USING small s ON s.n = t.n WHEN NOT MATCHED THEN INSERT (n) VALUES (1)', 'UPDATE v SET note = $$x$$', 'DELETE FROM v',
     'LOCK TABLE t IN SHARE MODE', 'CREATE INDEX ON t (n)', 'ALTER TABLE t ADD PRIMARY KEY (n)', 'ALTER TABLE t ENABLE ROW LEVEL SECURITY',
     'CLUSTER t', 'SELECT n FROM t TABLESAMPLE SYSTEM (1)', 'CREATE PUBLICATION regress_sth FOR TABLE t', 'CREATE TABLE f (n int REFERENCES t)']) AS c;
-SELECT n FROM t WHERE n = 1 FOR UPDATE;     -- locks nothing: rows never change
+
+-- rows of a topic cannot be locked; those of tables beside it can, and change
+SELECT refused(c) FROM unnest(ARRAY['SELECT n FROM t WHERE n = 1 FOR UPDATE', 'SELECT n FROM t FOR SHARE SKIP LOCKED', 'SELECT n FROM t FOR KEY SHARE NOWAIT',
+    'SELECT s.n FROM small s JOIN t USING (n) FOR UPDATE', 'SELECT s.n FROM small s JOIN t USING (n) FOR UPDATE OF s, t', 'SELECT * FROM (SELECT n FROM t) AS x FOR UPDATE', 'SELECT * FROM v FOR UPDATE']) AS c;
+SELECT s.n, t.k FROM small s JOIN t USING (n) ORDER BY s.n FOR UPDATE OF s;
+SELECT n FROM small WHERE n IN (SELECT n FROM t) ORDER BY n FOR SHARE;
+UPDATE small SET name = t.note FROM t WHERE t.n = small.n + 1;
+DELETE FROM small USING t WHERE small.n = t.n AND t.k = 'k3';
+MERGE INTO small USING (SELECT n, note FROM t WHERE n IN (0, 1)) AS x ON small.n = x.n WHEN MATCHED THEN UPDATE SET name = 'matched' WHEN NOT MATCHED THEN INSERT VALUES (n, note);
+INSERT INTO small SELECT n, note FROM t WHERE n = 2;
+SELECT * FROM small ORDER BY n;
 ANALYZE t;
 VACUUM t;
 SELECT count(*) FROM t WHERE n >= 0;

@@ -98,7 +98,7 @@ CREATE FOREIGN DATA WRAPPER regress_sth_dummy;
 CREATE SERVER regress_sth_dummy FOREIGN DATA WRAPPER regress_sth_dummy;
 CREATE FOREIGN TABLE foreign_plain (n int) SERVER regress_sth_dummy;
 SELECT refused(format('SELECT streamhouse.read(%s)', args)) FROM unnest(ARRAY[
-    'NULL::t, 2, 0', 'NULL::t, -1, 0', 'NULL::t, 2147483647, 0', 'NULL::t, 0, -1', 'NULL::t, 0, 0, 0', 'NULL::t, 0, 0, -1', 'NULL::t, 0, 0, 1, 0', 'NULL::t, 0, 0, 1, -5',
+    'NULL::t, 2, 0', 'NULL::t, -1, 0', 'NULL::t, 2147483647, 0', 'NULL::t, 0, -1', 'NULL::t, 0, 3002', 'NULL::t, 1, 9223372036854775807', 'NULL::t, 0, 0, 0', 'NULL::t, 0, 0, -1', 'NULL::t, 0, 0, 1, 0', 'NULL::t, 0, 0, 1, -5',
     'NULL::t, NULL, 0', 'NULL::t, 0, NULL', 'NULL::t, 0, 0, NULL', 'NULL::t, 0, 0, 1, NULL',
     'NULL, 0, 0', '1, 0, 0', '''t''::regclass, 0, 0', 'NULL::pair, 0, 0', 'NULL::plain, 0, 0', 'NULL::v, 0, 0', 'NULL::pg_class, 0, 0', 'NULL::foreign_plain, 0, 0', 'ARRAY[]::t[], 0, 0', 'ROW(1), 0, 0']) AS args;
 SELECT refused($$SELECT streamhouse.produce('foreign_plain', '{}')$$);
