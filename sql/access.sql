@@ -52,10 +52,13 @@ SELECT refused($$SELECT streamhouse.create_topic('p')$$);
 
 -- nobody
 SELECT refused(c) FROM unnest(ARRAY[
-    'SELECT * FROM t', 'SELECT count(*) FROM t', 'INSERT INTO t (value) VALUES (''1'')', 'COPY t FROM ''/nowhere''',
+    'SELECT * FROM t', 'SELECT count(*) FROM t', 'INSERT INTO t (value) VALUES (''1'')',
     'SELECT streamhouse.produce(''t'', ''1'')', 'SELECT streamhouse.produce_bytes(''t'', ''1'')', 'SELECT streamhouse.produce_batch(''t'', ''{1}'')', 'SELECT streamhouse.produce_batch_bytes(''t'', ''{1}'')',
     'SELECT streamhouse.produce_batch(''t'', ''{}'')',
     'SELECT * FROM streamhouse.read(NULL::t, 0, 0)', 'DROP FOREIGN TABLE t', 'ALTER FOREIGN TABLE t OPTIONS (SET partitions ''3'')', 'ALTER FOREIGN TABLE t ADD COLUMN c int']) AS c;
+COPY t (value) FROM STDIN;
+1
+\.
 SELECT refused($$SELECT streamhouse.next_offset('t', 0)$$);
 SELECT count(*) FROM streamhouse.topics WHERE schema = 'access_test';
 SELECT count(*) FROM streamhouse.logs WHERE topic::text ~ '(^|\.)(t|typed|other)$';
@@ -88,10 +91,16 @@ SELECT streamhouse.produce('t', '9') IS NOT NULL AS produced;
 SELECT streamhouse.produce_batch('t', ARRAY['10'], ARRAY['c']);
 SELECT streamhouse.produce('typed', '{"id": 3}');
 SELECT streamhouse.produce('typed', '{}', key => '4');
+COPY t (key, value) FROM STDIN;
+c	11
+\.
+COPY t (key, headers) FROM STDIN;
+c	{}
+\.
 SELECT count(*) > 5 AS some FROM (SELECT key, _offset FROM t) AS x;
 SELECT id, name FROM streamhouse.read(NULL::typed, 0, 0) ORDER BY _offset;     -- has SELECT on each of its columns
 SELECT refused(c) FROM unnest(ARRAY[
-    'INSERT INTO t (headers) VALUES (''{}'')', 'INSERT INTO t (_partition, key) VALUES (0, ''c'')', 'INSERT INTO t (_timestamp, key) VALUES (now(), ''c'')', 'COPY t (key, headers) FROM ''/nowhere''',
+    'INSERT INTO t (headers) VALUES (''{}'')', 'INSERT INTO t (_partition, key) VALUES (0, ''c'')', 'INSERT INTO t (_timestamp, key) VALUES (now(), ''c'')',
     'SELECT streamhouse.produce(''t'', ''1'', headers => ''{}'')', 'SELECT streamhouse.produce(''t'', ''1'', partition => 0)', 'SELECT streamhouse.produce(''t'', ''1'', event_time => now())',
     'SELECT streamhouse.produce_batch(''t'', ''{1}'', partition => 0)', 'SELECT streamhouse.produce(''typed'', ''{"id": 1, "name": "x"}'')', 'SELECT streamhouse.produce_batch(''typed'', ARRAY[''{"id": 1}'', ''{"name": "x"}''])',
     'SELECT value FROM t', 'SELECT * FROM t', 'SELECT t FROM t', 'SELECT key FROM t WHERE value IS NULL', 'SELECT * FROM streamhouse.read(NULL::t, 0, 0)']) AS c;
