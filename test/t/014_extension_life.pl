@@ -24,7 +24,7 @@ fails_with($node, 'DROP EXTENSION streamhouse', '2BP01', qr/cannot drop extensio
 	'DROP EXTENSION is refused while there are topics');
 fails_with($node, 'DROP SERVER streamhouse', '2BP01', qr/cannot drop server streamhouse because/, 'DROP SERVER too');
 fails_with($node, 'DROP TABLE streamhouse.tail', '2BP01', qr/extension streamhouse requires it/, 'and DROP of a part of it');
-fails_with($node, "CREATE EXTENSION streamhouse", '42710', qr/already exists/, 'it is there once');
+fails_with($node, "CREATE SCHEMA other; CREATE EXTENSION streamhouse SCHEMA other", '42710', qr/already exists/, 'it is there once');
 is(sql('SELECT count(*) FROM t'), 3, 'nothing has happened');
 
 # gone and back, while other sessions know the old one
@@ -32,8 +32,7 @@ my $other = $node->background_psql('postgres', on_error_stop => 0);
 is($other->query_safe("INSERT INTO t (_partition, id) VALUES (0, 4); PREPARE p AS SELECT count(*) FROM t;
 	PREPARE q AS INSERT INTO t (_partition, id) VALUES (0, 5); SELECT count(*) FROM t"), 4, 'another session uses the topic');
 sql('DROP EXTENSION streamhouse CASCADE');
-is(sql(q{SELECT to_regclass('t') IS NULL,
-	to_regnamespace('streamhouse') IS NULL,
+is(sql(q{SELECT to_regclass('t') IS NULL, to_regnamespace('streamhouse') IS NULL,
 	(SELECT count(*) FROM pg_foreign_data_wrapper WHERE fdwname = 'streamhouse')}), 't|t|0', 'CASCADE drops the topics and all else');
 $other->query("SELECT streamhouse.produce('t', '1'::text)");
 like($other->{stderr}, qr/schema "streamhouse" does not exist/, 'the other session notices');
@@ -110,6 +109,10 @@ for my $how (
 }
 $node->restart;
 $node->safe_psql('postgres', 'CREATE EXTENSION streamhouse');
+fails_with($node, "$create; INSERT INTO t (id) VALUES (1); BEGIN; DROP FOREIGN TABLE t; PREPARE TRANSACTION 'd'",
+	'0A000', qr/cannot prepare a transaction that has dropped a topic/, 'a drop cannot be prepared');
+is(sql('SELECT id FROM t'), 1, 'and so did not happen');
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE t');
 for my $i (1 .. 4)
 {
 	$node->safe_psql('postgres', "CREATE DATABASE short");
