@@ -141,13 +141,23 @@ sth_is_topic(Oid relid)
 		relations->wrapper_handler;
 }
 
+/* Is it in the cache, and therefore a topic? */
+static bool
+is_cached(Oid relid)
+{
+	CachedTopic *entry = cache == NULL ? NULL :
+	hash_search(cache, &relid, HASH_FIND, NULL);
+
+	return entry != NULL && entry->topic != NULL;
+}
+
 /* Opens a relation and makes sure that it is a topic. */
 Relation
 sth_topic_open(Oid relid, LOCKMODE lockmode)
 {
 	Relation	rel = relation_open(relid, lockmode);
 
-	if (!sth_is_topic(relid))
+	if (!is_cached(relid) && !sth_is_topic(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a topic", RelationGetRelationName(rel)),
@@ -210,6 +220,7 @@ load_columns(SthTopic *topic, TupleDesc desc)
 		column->type = att->atttypid;
 		column->typmod = att->atttypmod;
 		column->layout = sth_attribute_layout(att);
+		column->is_domain = get_typtype(att->atttypid) == TYPTYPE_DOMAIN;
 	}
 }
 

@@ -22,6 +22,7 @@ typedef struct SthColumn
 	Oid			type;
 	int32		typmod;
 	SthLayout	layout;
+	bool		is_domain;
 } SthColumn;
 
 /* A topic; one chunk of memory. */

@@ -54,12 +54,42 @@ begin_insert(ResultRelInfo *result_rel)
 											   "INSERT");
 }
 
+/*
+ * Lets the rows of the subplan come as they are.
+ *
+ * The executor keeps the new row of a foreign table in a heap tuple, so that
+ * each row would be formed and taken apart again, only to be packed.  A row of
+ * a topic needs no tuple, unless a trigger or a generated column works on it,
+ * or the subplan's row has more columns than the table's.  What is set here is
+ * what ExecInitInsertProjection would set, but for the kind of slot.
+ */
+static void
+take_rows_unformed(ModifyTableState *mtstate, ResultRelInfo *result_rel)
+{
+	TupleDesc	desc = RelationGetDescr(result_rel->ri_RelationDesc);
+	ListCell   *lc;
+
+	if (mtstate->operation != CMD_INSERT ||
+		result_rel->ri_projectNewInfoValid ||
+		result_rel->ri_TrigDesc != NULL ||
+		(desc->constr != NULL && desc->constr->has_generated_stored))
+		return;
+	foreach(lc, outerPlan(mtstate->ps.plan)->targetlist)
+		if (lfirst_node(TargetEntry, lc)->resjunk)
+		return;
+	result_rel->ri_newTupleSlot =
+		ExecInitExtraTupleSlot(mtstate->ps.state, desc, &TTSOpsVirtual);
+	result_rel->ri_projectNewInfoValid = true;
+}
+
 void
 sthBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *result_rel,
 					  List *fdw_private, int subplan_index, int eflags)
 {
-	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY))
-		begin_insert(result_rel);
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	begin_insert(result_rel);
+	take_rows_unformed(mtstate, result_rel);
 }
 
 /* For COPY, and for rows that a partitioned table routes here. */

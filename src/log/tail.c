@@ -32,7 +32,9 @@
 #include "catalog/indexing.h"
 #include "catalog/relations.h"
 #include "log/tail.h"
+#include "nodes/execnodes.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -42,6 +44,9 @@ struct SthTailWriter
 {
 	Relation	relation;
 	CatalogIndexState indexes;	/* all: REINDEX CONCURRENTLY makes a second */
+	CommandId	cid;
+	BlockNumber nblocks;		/* at the beginning */
+	int			options;
 	HeapTuple	tuple;			/* its header and fixed columns are reused */
 };
 
@@ -62,8 +67,8 @@ sth_tail_lock(void)
 {
 	const SthRelations *relations = sth_relations();
 
+	/* who locks the index against us has to lock the table first */
 	LockRelationOid(relations->tail, RowExclusiveLock);
-	LockRelationOid(relations->tail_idx, RowExclusiveLock);
 }
 
 /* Begins to write; the caller has called sth_tail_lock before. */
@@ -75,7 +80,10 @@ sth_tail_begin_write(void)
 
 	writer->relation = table_open(relations->tail, NoLock);
 	writer->indexes = CatalogOpenIndexes(writer->relation);
-	writer->tuple = palloc0(HEAPTUPLESIZE + MaxHeapTupleSize);
+	writer->cid = GetCurrentCommandId(true);
+	writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
+	writer->options = 0;
+	writer->tuple = palloc(HEAPTUPLESIZE + MaxHeapTupleSize);
 	writer->tuple->t_data = (HeapTupleHeader) ((char *) writer->tuple + HEAPTUPLESIZE);
 	writer->tuple->t_tableOid = RelationGetRelid(writer->relation);
 	return writer;
@@ -114,16 +122,63 @@ form_tuple(SthTailWriter *writer, int32 log_id, int64 end_offset, int32 count,
 	return tuple;
 }
 
-/* Inserts one frame, or one part of a frame. */
+/* The value of one of the fixed columns, which are all that can be indexed. */
+static Datum
+get_column(const FormData_sth_tail *form, AttrNumber attnum)
+{
+	switch (attnum)
+	{
+		case Anum_sth_tail_log_id:
+			return Int32GetDatum(form->log_id);
+		case Anum_sth_tail_stage:
+			return Int32GetDatum(form->stage);
+		case Anum_sth_tail_end_offset:
+			return Int64GetDatum(form->end_offset);
+		case Anum_sth_tail_count:
+			return Int32GetDatum(form->count);
+		default:
+			elog(ERROR, "unexpected index on the tail");
+			return (Datum) 0;	/* not reached */
+	}
+}
+
+static void
+insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
+{
+	const FormData_sth_tail *form = (FormData_sth_tail *) GETSTRUCT(tuple);
+
+	for (int i = 0; i < writer->indexes->ri_NumIndices; i++)
+	{
+		IndexInfo  *info = writer->indexes->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		isnull[INDEX_MAX_KEYS] = {0};
+
+		if (!info->ii_ReadyForInserts)
+			continue;
+		for (int k = 0; k < info->ii_NumIndexAttrs; k++)
+			values[k] = get_column(form, info->ii_IndexAttrNumbers[k]);
+		index_insert(writer->indexes->ri_IndexRelationDescs[i], values, isnull,
+					 &tuple->t_self, writer->relation, UNIQUE_CHECK_NO, false,
+					 info);
+	}
+}
+
+/*
+ * Inserts one frame, or one part of a frame.  Once there was no page with
+ * room for a frame and the table has grown, no more are looked for: frames
+ * are much alike.
+ */
 void
 sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
 			   int32 count, const uint8 *frame, Size frame_len)
 {
-	/* for a catalog or not: heap_insert and index_insert is what it does */
-	CatalogTupleInsertWithInfo(writer->relation,
-							   form_tuple(writer, log_id, end_offset, count,
-										  frame, frame_len),
-							   writer->indexes);
+	HeapTuple	tuple = form_tuple(writer, log_id, end_offset, count,
+								   frame, frame_len);
+
+	heap_insert(writer->relation, tuple, writer->cid, writer->options, NULL);
+	if (ItemPointerGetBlockNumber(&tuple->t_self) >= writer->nblocks)
+		writer->options = HEAP_INSERT_SKIP_FSM;
+	insert_index_entries(writer, tuple);
 }
 
 void

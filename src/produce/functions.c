@@ -96,6 +96,7 @@ resolve_columns(Production *p, Oid value_type, Oid key_type)
 							TupleDescAttr(p->desc, p->headers_column));
 }
 
+/* Which columns get a value if they are not given. */
 static void
 prepare_defaults(Production *p)
 {
@@ -105,14 +106,21 @@ prepare_defaults(Production *p)
 	{
 		Form_pg_attribute att = TupleDescAttr(p->desc, i);
 
-		if (att->attisdropped)
-			continue;
-		if (att->attgenerated)
-			p->generated |= att->attgenerated == ATTRIBUTE_GENERATED_STORED;
-		else if (att->atthasdef || att->attidentity ||
-				 get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+		if (!att->attisdropped && !att->attgenerated &&
+			(att->atthasdef || att->attidentity))
 			p->has_default[i] = true;
 	}
+	/* a domain may have a default of its own, or refuse NULL */
+	for (int i = 0; i < p->topic->ncolumns; i++)
+	{
+		const SthColumn *column = &p->topic->columns[i];
+
+		if (column->is_domain &&
+			!TupleDescAttr(p->desc, column->attnum - 1)->attgenerated)
+			p->has_default[column->attnum - 1] = true;
+	}
+	p->generated = p->desc->constr != NULL &&
+		p->desc->constr->has_generated_stored;
 }
 
 static void
