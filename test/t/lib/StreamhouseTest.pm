@@ -20,7 +20,7 @@ sub new_server
 	my %init = ref $settings[0] ? %{ shift @settings } : ();
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(%init);
+	$node->init(extra => [ '--encoding', 'UTF8' ], %init);
 	$node->append_conf('postgresql.conf', "$_\n")
 	  for "shared_preload_libraries = 'streamhouse'", @settings;
 	$node->start;
