@@ -53,6 +53,20 @@ apt_install() {
 	rm -f "$log"
 }
 
+# The libraries that people use, for the tests of clients: psycopg, pgjdbc with
+# a compiler, node-postgres.  Where there is an npm, node may not be Debian's.
+client_packages() {
+	say python3-psycopg libpostgresql-jdbc-java
+	[ -x /usr/bin/javac ] || say ecj
+	[ -x /usr/bin/npm ] || say node-pg
+}
+
+# Brings node-postgres into DIR/node_modules, unless Debian has brought it.
+get_node_pg() {
+	[ ! -x /usr/bin/npm ] ||
+		npm install --prefix "$1" --no-audit --no-fund --ignore-scripts --silent pg
+}
+
 # Runs a command that installs the server's package, which would create and
 # start a cluster if it were not told otherwise.
 without_cluster() {
