@@ -117,7 +117,7 @@ sub client
 	return;
 }
 
-sub there { my @command = @_; return eval { IPC::Run::run(\@command, '>', '/dev/null', '2>', '/dev/null') }; }
+sub there { my @command = @_; my $ok = eval { IPC::Run::run(\@command, '>', '/dev/null', '2>', '/dev/null') }; return $ok ? 1 : 0; }
 
 client('psycopg', there('/usr/bin/python3', '-c', 'import psycopg'), '/usr/bin/python3', "$clients/produce.py");
 client('node-postgres', there('node', '-e', 'require("pg")'), 'node', "$clients/produce.js");
