@@ -53,10 +53,11 @@ CREATE TABLE streamhouse.tail (
     log_id      int4   NOT NULL,
     stage       int4   NOT NULL,
     end_offset  int8   NOT NULL,
-    count       int4   NOT NULL,
-    frame       bytea  NOT NULL
+    count       int4   NOT NULL
 ) WITH (vacuum_truncate = off);
-ALTER TABLE streamhouse.tail ALTER COLUMN frame SET STORAGE PLAIN;
+-- in one statement, so that no toast table is made
+ALTER TABLE streamhouse.tail ADD COLUMN frame bytea NOT NULL,
+    ALTER COLUMN frame SET STORAGE PLAIN;
 CREATE INDEX tail_idx ON streamhouse.tail (log_id, stage, end_offset)
     WITH (fillfactor = 100, deduplicate_items = off);
 COMMENT ON TABLE streamhouse.tail IS 'internal: the rows of topics, in frames of many rows';
@@ -180,11 +181,11 @@ COMMENT ON FUNCTION streamhouse.read(anyelement, int, bigint, int, int) IS
 -- Views
 --
 
-CREATE FUNCTION streamhouse.next_offset(topic regclass, partition int)
+CREATE FUNCTION streamhouse.next_offset(log_id int)
 RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_next_offset';
-COMMENT ON FUNCTION streamhouse.next_offset(regclass, int) IS
-    'internal: the next offset that a partition will give, for the view logs';
+COMMENT ON FUNCTION streamhouse.next_offset(int) IS
+    'internal: the next offset that a log will give, for the view logs';
 
 CREATE VIEW streamhouse.topics WITH (security_barrier) AS
 SELECT n.nspname AS schema,
@@ -219,7 +220,7 @@ SELECT t.relid::pg_catalog.regclass AS topic,
        l.partition,
        l.log_id,
        l.start_offset,
-       streamhouse.next_offset(t.relid, l.partition) AS next_offset
+       streamhouse.next_offset(l.log_id) AS next_offset
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
@@ -255,5 +256,5 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.last_produced(),
     streamhouse.partition_for(regclass, text),
     streamhouse.read(anyelement, int, bigint, int, int),
-    streamhouse.next_offset(regclass, int)
+    streamhouse.next_offset(int)
 TO PUBLIC;

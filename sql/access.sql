@@ -59,7 +59,7 @@ SELECT refused(c) FROM unnest(ARRAY[
 COPY t (value) FROM STDIN;
 1
 \.
-SELECT refused($$SELECT streamhouse.next_offset('t', 0)$$);
+SELECT every(streamhouse.next_offset(i) IS NULL) AS hidden FROM generate_series(1, 1000) i;
 SELECT count(*) FROM streamhouse.topics WHERE schema = 'access_test';
 SELECT count(*) FROM streamhouse.logs WHERE topic::text ~ '(^|\.)(t|typed|other)$';
 

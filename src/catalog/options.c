@@ -16,6 +16,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "commands/defrem.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(sth_fdw_validator);
@@ -28,17 +29,22 @@ report_unknown_option(const char *name, const char *object,
 					  const char *const *known, int nknown)
 {
 	SthClosest	closest;
+	StringInfoData valid;
 
+	initStringInfo(&valid);
 	sth_closest_begin(&closest, name);
 	for (int i = 0; i < nknown; i++)
+	{
 		sth_closest_add(&closest, known[i]);
+		appendStringInfo(&valid, "%s%s", i > 0 ? ", " : "", known[i]);
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 			 errmsg("invalid option \"%s\" for %s", name, object),
 			 closest.best ?
 			 errhint("Perhaps you meant the option \"%s\".", closest.best) :
 			 nknown > 0 ?
-			 errhint("Valid options are: partitions, key.") :
+			 errhint("Valid options are: %s.", valid.data) :
 			 errhint("There are no valid options in this context.")));
 }
 

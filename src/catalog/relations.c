@@ -17,10 +17,13 @@
 #include "access/genam.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
+#include "commands/extension.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -66,6 +69,22 @@ sth_relations_init(void)
 }
 
 /*
+ * Does a schema belong to the extension?  What is in it can be trusted then;
+ * anybody may make a schema of the name where the extension is not.
+ */
+static bool
+is_ours(Oid schema)
+{
+	Oid			extension;
+
+	if (!OidIsValid(schema))
+		return false;
+	extension = get_extension_oid("streamhouse", true);
+	return OidIsValid(extension) &&
+		getExtensionOfObject(NamespaceRelationId, schema) == extension;
+}
+
+/*
  * The OIDs, or NULL if the extension is not in this database (or on its way
  * in or out).
  */
@@ -81,7 +100,7 @@ sth_relations_if_exist(void)
 
 	memset(&r, 0, sizeof(r));
 	r.schema = get_namespace_oid(STH_SCHEMA, true);
-	if (!OidIsValid(r.schema))
+	if (!is_ours(r.schema))
 		return NULL;
 	no_args = buildoidvector(NULL, 0);
 	r.wrapper_handler = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,

@@ -53,7 +53,7 @@ forget_entry(CachedTopic *entry)
 {
 	if (entry->topic != NULL)
 		pfree(entry->topic);
-	entry->topic = NULL;
+	(void) hash_search(cache, &entry->relid, HASH_REMOVE, NULL);
 }
 
 static void
@@ -165,26 +165,29 @@ sth_topic_open(Oid relid, LOCKMODE lockmode)
 	return rel;
 }
 
-/*
- * Opens a topic for one who may know of it: its owner, or who has any
- * privilege on it.  Others do not even get a lock.
- */
-Relation
-sth_topic_open_visible(Oid relid)
+/* May the user know of a topic: as its owner, or with any privilege on it? */
+bool
+sth_topic_is_visible(Oid relid)
 {
 	AclMode		mode = ACL_SELECT | ACL_INSERT;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
+	Oid			owner;
 
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner) &&
-		pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) == 0 &&
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return has_privs_of_role(GetUserId(), owner) ||
+		pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) != 0 ||
 		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
-								  ACLMASK_ANY) != ACLCHECK_OK)
+								  ACLMASK_ANY) == ACLCHECK_OK;
+}
+
+/* Opens a topic for one who may know of it; others do not even get a lock. */
+Relation
+sth_topic_open_visible(Oid relid)
+{
+	if (get_rel_name(relid) != NULL && !sth_topic_is_visible(relid))
 		aclcheck_error(ACLCHECK_NO_PRIV,
 					   get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
@@ -369,7 +372,9 @@ sth_topic_get(Relation rel)
 
 		/* loading may have processed invalidations: look the entry up anew */
 		entry = find_entry(RelationGetRelid(rel));
-		forget_entry(entry);
+		if (entry->topic != NULL)
+			pfree(entry->topic);
+		entry->topic = NULL;
 		entry->topic = copy_topic(topic, cache_context);
 		return topic;
 	}

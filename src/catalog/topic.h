@@ -55,6 +55,7 @@ extern void sth_topic_init(void);
 extern bool sth_is_topic(Oid relid);
 extern SthTopic *sth_topic_get(Relation rel);
 extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
+extern bool sth_topic_is_visible(Oid relid);
 extern Relation sth_topic_open_visible(Oid relid);
 extern void sth_topic_check_partition(const SthTopic *topic, const char *name,
 									  int partition);

@@ -23,7 +23,6 @@
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(sth_read);
-PG_FUNCTION_INFO_V1(sth_next_offset);
 
 /* Limits of one call, and how much of them is left. */
 typedef struct Limits
@@ -173,22 +172,4 @@ sth_read(PG_FUNCTION_ARGS)
 	sth_reader_end(reader);
 	relation_close(rel, AccessShareLock);
 	return (Datum) 0;
-}
-
-/*
- * next_offset(topic regclass, partition int): for the view logs, which shows
- * to whom what may be seen.
- */
-Datum
-sth_next_offset(PG_FUNCTION_ARGS)
-{
-	Relation	rel = sth_topic_open_visible(PG_GETARG_OID(0));
-	int			partition = PG_GETARG_INT32(1);
-	SthTopic   *topic = sth_topic_get(rel);
-	int64		next;
-
-	sth_topic_check_partition(topic, RelationGetRelationName(rel), partition);
-	next = sth_log_next_offset(topic->log_ids[partition]);
-	relation_close(rel, AccessShareLock);
-	PG_RETURN_INT64(next);
 }

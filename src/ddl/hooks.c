@@ -25,10 +25,13 @@
 
 #include "access/xact.h"
 #include "base/compat.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/relations.h"
 #include "ddl/ddl.h"
 #include "log/log.h"
 #include "miscadmin.h"
@@ -42,10 +45,14 @@ typedef struct Touched
 	struct Touched *next;
 	Oid			relid;
 	bool		created;
-	int			nest_level;
+	int			nest_level;		/* of transactions */
+	int			depth;			/* of statements */
 } Touched;
 
 static Touched *touched = NULL;
+
+/* How many utility statements are on, one within the other. */
+static int	statement_depth = 0;
 
 static object_access_hook_type prev_object_access_hook = NULL;
 static ProcessUtility_hook_type prev_ProcessUtility_hook = NULL;
@@ -56,7 +63,7 @@ note_touched(Oid relid, bool created)
 	Touched    *item;
 
 	for (item = touched; item != NULL; item = item->next)
-		if (item->relid == relid &&
+		if (item->relid == relid && item->depth == statement_depth &&
 			item->nest_level == GetCurrentTransactionNestLevel())
 		{
 			item->created |= created;
@@ -66,6 +73,7 @@ note_touched(Oid relid, bool created)
 	item->relid = relid;
 	item->created = created;
 	item->nest_level = GetCurrentTransactionNestLevel();
+	item->depth = statement_depth;
 	item->next = touched;
 	touched = item;
 }
@@ -84,7 +92,9 @@ note_drop(Oid class_id, Oid object_id, int sub_id)
 			note_touched(object_id, false);
 		/* of DROP EXTENSION; what else we have may be gone already */
 		else if (relkind == RELKIND_RELATION && sub_id == 0 &&
-				 strcmp(get_rel_name(object_id), "tail") == 0)
+				 strcmp(get_rel_name(object_id), "tail") == 0 &&
+				 get_rel_namespace(object_id) ==
+				 get_namespace_oid(STH_SCHEMA, true))
 			sth_log_tail_dropped(object_id);
 	}
 }
@@ -119,28 +129,63 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 	}
 }
 
-/* Brings what was noted in step. */
+/*
+ * Brings what was noted in step: by statements of at least this depth, since
+ * an outer one is in the middle of its work.
+ */
 static void
-sync_touched(void)
+sync_touched(int depth)
 {
+	Touched   **link = &touched;
+
 	/* what ends an aborted subtransaction is a statement too */
 	if (touched == NULL || !IsTransactionState())
 		return;
 	CommandCounterIncrement();
-	while (touched != NULL)
+	while (*link != NULL)
 	{
-		Touched    *item = touched;
+		Touched    *item = *link;
 
-		touched = item->next;
+		if (item->depth < depth)
+		{
+			link = &item->next;
+			continue;
+		}
+		*link = item->next;
 		sth_topic_sync(item->relid, item->created);
 		pfree(item);
+		/* syncing writes to our tables and touches no relation */
 	}
 }
 
+/*
+ * Notes the tables of an ALTER TABLE before it runs.  Not all that it changes
+ * is told of by object access: from PostgreSQL 18 on a NOT NULL constraint is
+ * an object of its own.
+ */
 static void
-on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
-		   ProcessUtilityContext context, ParamListInfo params,
-		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+note_altered(AlterTableStmt *stmt)
+{
+	Oid			relid = RangeVarGetRelid(stmt->relation, NoLock, true);
+	ListCell   *lc;
+
+	if (!OidIsValid(relid))
+		return;
+	if (!has_subclass(relid))
+	{
+		if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+			note_touched(relid, false);
+		return;
+	}
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+		if (get_rel_relkind(lfirst_oid(lc)) == RELKIND_FOREIGN_TABLE)
+		note_touched(lfirst_oid(lc), false);
+}
+
+static void
+run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (prev_ProcessUtility_hook)
 		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params,
@@ -148,7 +193,28 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	else
 		standard_ProcessUtility(pstmt, query, read_only_tree, context, params,
 								env, dest, qc);
-	sync_touched();
+}
+
+static void
+on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
+{
+	int			depth = ++statement_depth;
+
+	PG_TRY();
+	{
+		if (IsA(pstmt->utilityStmt, AlterTableStmt) && !IsBinaryUpgrade)
+			note_altered((AlterTableStmt *) pstmt->utilityStmt);
+		run_utility(pstmt, query, read_only_tree, context, params, env, dest,
+					qc);
+		sync_touched(depth);
+	}
+	PG_FINALLY();
+	{
+		statement_depth = depth - 1;
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -159,7 +225,7 @@ at_transaction_event(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			/* drops that no statement of SQL has made */
-			sync_touched();
+			sync_touched(0);
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:

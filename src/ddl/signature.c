@@ -15,9 +15,12 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "catalog/pg_type.h"
 #include "catalog/topic.h"
 #include "codec/varint.h"
 #include "ddl/ddl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #define COLUMN_NOT_NULL 0x01
@@ -109,6 +112,9 @@ check_column(Relation rel, Form_pg_attribute att, const bytea *before)
 	{
 		old = new;
 		old.flags &= ~(uint64_t) COLUMN_NOT_NULL;
+		/* the rows there are will have NULL in it */
+		if (get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+			domain_check((Datum) 0, true, att->atttypid, NULL, NULL);
 	}
 	if ((old.flags ^ new.flags) & COLUMN_ASSIGNED)
 		refuse(rel, "rename", name,
@@ -119,7 +125,7 @@ check_column(Relation rel, Form_pg_attribute att, const bytea *before)
 	newly_not_null = (new.flags & ~old.flags & COLUMN_NOT_NULL) != 0;
 	if (newly_not_null && !(new.flags & COLUMN_ASSIGNED))
 		refuse(rel, "require a value in", name,
-			   "Require it by a CHECK constraint, which only new rows are held to.");
+			   "Require it by a CHECK constraint that is NOT VALID, which only new rows are held to.");
 }
 
 /*

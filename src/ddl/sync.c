@@ -445,6 +445,9 @@ sth_topic_sync(Oid relid, bool created)
 	if ((relkind != '\0' && relkind != RELKIND_FOREIGN_TABLE) ||
 		sth_relations_if_exist() == NULL)
 		return;
+	/* gone before it could be used: what a table is rewritten into */
+	if (relkind == '\0' && created)
+		return;
 	is_topic = sth_is_topic(relid);
 	if (relkind != '\0' && !is_topic)
 		return;					/* another wrapper's */

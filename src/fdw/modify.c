@@ -62,6 +62,10 @@ begin_insert(ResultRelInfo *result_rel)
  * a topic needs no tuple, unless a trigger or a generated column works on it,
  * or the subplan's row has more columns than the table's.  What is set here is
  * what ExecInitInsertProjection would set, but for the kind of slot.
+ *
+ * Then sth_insert_row sets the assigned columns in the subplan's own slot.
+ * Every node that returns a virtual slot fills it anew for its next row, so
+ * nobody sees that.
  */
 static void
 take_rows_unformed(ModifyTableState *mtstate, ResultRelInfo *result_rel)
@@ -73,6 +77,8 @@ take_rows_unformed(ModifyTableState *mtstate, ResultRelInfo *result_rel)
 		result_rel->ri_projectNewInfoValid ||
 		result_rel->ri_TrigDesc != NULL ||
 		(desc->constr != NULL && desc->constr->has_generated_stored))
+		return;
+	if (list_length(outerPlan(mtstate->ps.plan)->targetlist) != desc->natts)
 		return;
 	foreach(lc, outerPlan(mtstate->ps.plan)->targetlist)
 		if (lfirst_node(TargetEntry, lc)->resjunk)

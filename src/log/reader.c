@@ -252,6 +252,7 @@ assemble_parts(SthReader *reader, const SthTailRow *row)
 	Size		chunk = sth_frame_part_capacity(STH_FRAME_MAX);
 	uint32		nparts = reader->frame.nparts;
 	Size		whole_len = 0;
+	Bitmapset  *seen = NULL;
 	SthTailRow	part = *row;
 
 	if (nparts > MaxAllocSize / chunk)
@@ -263,8 +264,9 @@ assemble_parts(SthReader *reader, const SthTailRow *row)
 
 		if (frame->kind != STH_FRAME_PART || frame->nparts != nparts ||
 			(frame->part < nparts - 1 && frame->body_len != chunk) ||
-			frame->body_len > chunk)
+			frame->body_len > chunk || bms_is_member(frame->part, seen))
 			report_damage(reader, "a part does not fit the others");
+		seen = bms_add_member(seen, frame->part);
 		memcpy(reader->whole + frame->part * chunk, frame->body,
 			   frame->body_len);
 		if (frame->part == nparts - 1)
@@ -278,8 +280,7 @@ assemble_parts(SthReader *reader, const SthTailRow *row)
 		check_frame(reader, sth_frame_parse(part.frame, part.frame_len, 1,
 											&reader->frame));
 	}
-	if (whole_len == 0)
-		report_damage(reader, "parts of it are missing");
+	bms_free(seen);
 	check_frame(reader, sth_frame_parse(reader->whole, whole_len, 1,
 										&reader->frame));
 	if (reader->frame.kind != STH_FRAME_ROWS)
@@ -361,6 +362,8 @@ next_frame(SthReader *reader)
 	}
 	else
 	{
+		if (row.count < 1)
+			report_damage(reader, "it claims to have no rows");
 		reader->stats.frame_bytes += row.frame_len;
 		reader->offset = row.end_offset - row.count;
 	}

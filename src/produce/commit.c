@@ -95,6 +95,7 @@ write_log(SthTailWriter *writer, const SthPendingLog *log, int64 base)
 	{
 		const SthReadyFrame *frame = frames[i];
 
+		CHECK_FOR_INTERRUPTS();
 		offset += frame->nrows;
 		if (frame->len > STH_FRAME_MAX)
 			write_parts(writer, log->log_id, offset, frame);

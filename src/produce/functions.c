@@ -220,6 +220,48 @@ give_headers(Production *p, Datum headers)
 	give_value(p, p->headers_column, &p->headers_conversion, headers);
 }
 
+/* A value of a column that the log would assign otherwise. */
+static void
+give_assigned(Production *p, AttrNumber attnum, Datum value)
+{
+	int			column = attnum - 1;
+
+	if (p->given[column])
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" of topic \"%s\" is given twice",
+						NameStr(TupleDescAttr(p->desc, column)->attname),
+						RelationGetRelationName(p->rel)),
+				 errdetail("It is a member of the JSON object and an argument.")));
+	p->slot->tts_values[column] = value;
+	p->slot->tts_isnull[column] = false;
+	p->given[column] = true;
+}
+
+static void
+give_partition(Production *p, SthRowRequest *request, int partition)
+{
+	if (p->topic->partition_attnum != 0)
+	{
+		give_assigned(p, p->topic->partition_attnum, Int32GetDatum(partition));
+		return;
+	}
+	request->has_partition = true;
+	request->partition = partition;
+}
+
+static void
+give_time(Production *p, SthRowRequest *request, TimestampTz time)
+{
+	if (p->topic->time_attnum != 0)
+	{
+		give_assigned(p, p->topic->time_attnum, TimestampTzGetDatum(time));
+		return;
+	}
+	request->has_time = true;
+	request->time = time;
+}
+
 /* The payload: the column "value", or all columns. */
 static void
 give_payload(Production *p, Datum payload, bool payload_is_null)
@@ -349,19 +391,9 @@ sth_produce(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(3))
 		give_headers(&p, PG_GETARG_DATUM(3));
 	if (!PG_ARGISNULL(4))
-	{
-		request.has_partition = true;
-		request.partition = PG_GETARG_INT32(4);
-		if (p.topic->partition_attnum != 0)
-			p.given[p.topic->partition_attnum - 1] = true;
-	}
+		give_partition(&p, &request, PG_GETARG_INT32(4));
 	if (!PG_ARGISNULL(5))
-	{
-		request.has_time = true;
-		request.time = PG_GETARG_TIMESTAMPTZ(5);
-		if (p.topic->time_attnum != 0)
-			p.given[p.topic->time_attnum - 1] = true;
-	}
+		give_time(&p, &request, PG_GETARG_TIMESTAMPTZ(5));
 	check_privileges(&p);
 	partition = finish_row(&p, &request);
 	MemoryContextSwitchTo(old);
@@ -414,9 +446,6 @@ sth_produce_batch(PG_FUNCTION_ARGS)
 					 errdetail("There are %d payloads and %d keys.",
 							   npayloads, nkeys)));
 	}
-	request.has_partition = !PG_ARGISNULL(3);
-	request.partition = request.has_partition ? PG_GETARG_INT32(3) : 0;
-
 	begin_production(&p, PG_GETARG_OID(0), type, type, "produce_batch()");
 	old = MemoryContextSwitchTo(GetPerTupleMemoryContext(p.estate));
 	for (int i = 0; i < npayloads; i++)
@@ -427,8 +456,8 @@ sth_produce_batch(PG_FUNCTION_ARGS)
 		give_payload(&p, payloads[i], payload_nulls[i]);
 		if (keys != NULL && !key_nulls[i])
 			give_key(&p, keys[i]);
-		if (request.has_partition && p.topic->partition_attnum != 0)
-			p.given[p.topic->partition_attnum - 1] = true;
+		if (!PG_ARGISNULL(3))
+			give_partition(&p, &request, PG_GETARG_INT32(3));
 		check_privileges(&p);
 		if (finish_row(&p, &request) >= 0)
 			count++;

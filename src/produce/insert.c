@@ -5,7 +5,8 @@
  *
  * By the time a row comes here it has its defaults and generated columns, and
  * BEFORE triggers have seen it.  Then, in this order: the partition is chosen
- * and the time set; NOT NULL and CHECK constraints are checked, which
+ * and the time set; generated columns are computed again, which may depend on
+ * them; NOT NULL and CHECK constraints are checked, which
  * PostgreSQL leaves to a foreign table's wrapper, and so is the constraint of
  * a partition; and the row joins those that wait for the commit.
  *
@@ -21,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "codec/murmur2.h"
 #include "executor/executor.h"
+#include "executor/nodeModifyTable.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "produce/insert.h"
@@ -251,6 +253,11 @@ sth_insert_row(SthInsert *insert, ResultRelInfo *result_rel,
 	time = choose_time(insert, slot, request);
 	set_column(slot, topic->partition_attnum, Int32GetDatum(partition));
 	set_column(slot, topic->time_attnum, TimestampTzGetDatum(time));
+
+	/* those that depend on the columns just set were computed without */
+	if (insert->rel->rd_att->constr != NULL &&
+		insert->rel->rd_att->constr->has_generated_stored)
+		ExecComputeStoredGenerated(result_rel, estate, slot, CMD_INSERT);
 
 	check_constraints(insert, result_rel, slot, estate);
 	sth_pending_add(insert->pending, partition, routed, time,

@@ -46,7 +46,7 @@ struct SthPendingTopic
 {
 	SthPendingTopic *next;
 	Oid			relid;
-	int			sticky;			/* where rows without a key go */
+	uint32		sticky;			/* tells where rows without a key go */
 	int			npartitions;
 	int32	   *log_ids;
 	LogRows   **logs;			/* by partition; NULL: no row yet */
@@ -152,7 +152,7 @@ sth_pending_topic(const SthTopic *topic)
 			sticky_rotor = (uint32) MyProcPid;
 		if (topics == NULL)
 			sticky_rotor++;
-		pending->sticky = sticky_rotor % (uint32) topic->npartitions;
+		pending->sticky = sticky_rotor;
 		refresh_topic(pending, topic);
 		pending->next = topics;
 		topics = pending;
@@ -166,7 +166,7 @@ sth_pending_topic(const SthTopic *topic)
 int
 sth_pending_sticky_partition(SthPendingTopic *pending)
 {
-	return pending->sticky;
+	return (int) (pending->sticky % (uint32) pending->npartitions);
 }
 
 static LogRows *
@@ -207,8 +207,11 @@ sth_pending_add(SthPendingTopic *pending, int partition, bool routed,
 				TimestampTz time, const Datum *values, const bool *isnull)
 {
 	SubTransactionId id = GetCurrentSubTransactionId();
-	LogRows    *log = pending->logs[partition];
+	LogRows    *log;
 
+	if (partition < 0 || partition >= pending->npartitions)
+		elog(ERROR, "partition %d is out of range", partition);
+	log = pending->logs[partition];
 	if (log == NULL)
 		log = create_log(pending, partition);
 	if (id != TopSubTransactionId && (log->mark == NULL || log->mark->id != id))

@@ -28,6 +28,7 @@
 #include "base/guc.h"
 #include "codec/frame.h"
 #include "log/tail.h"
+#include "miscadmin.h"
 #include "produce/rows.h"
 #include "utils/memutils.h"
 
@@ -84,6 +85,9 @@ static double compression = 1.0;	/* bytes of rows per byte of frame */
 /* Learnt ratios are believed up to here: a frame stays quick to decode. */
 #define MAX_COMPRESSION 8.0
 
+/* No frame has more rows than this, however little is in them. */
+#define MAX_FRAME_ROWS 8192
+
 /* A frame filled to this part of a page is full. */
 #define FULL_ENOUGH 0.85
 
@@ -129,22 +133,28 @@ void
 sth_rows_set_columns(SthRows *rows, int ncolumns, const SthColumn *columns)
 {
 	MemoryContext old = MemoryContextSwitchTo(rows->context);
+	Size		present_bytes = (ncolumns + 7) / 8;
+	SthColumn  *copy = palloc(ncolumns * sizeof(SthColumn));
+	SthFrameColumn *frame_columns = palloc(ncolumns * sizeof(SthFrameColumn));
+	Datum	   *plain = palloc(ncolumns * sizeof(Datum));
+	uint8	   *present = palloc(rows->max_rows * present_bytes);
 
 	if (rows->nrows > 0)
 		(void) sth_rows_finish(rows, NULL);
-	rows->ncolumns = ncolumns;
-	rows->columns = palloc(ncolumns * sizeof(SthColumn));
-	memcpy(rows->columns, columns, ncolumns * sizeof(SthColumn));
-	rows->frame_columns = palloc(ncolumns * sizeof(SthFrameColumn));
+	memcpy(copy, columns, ncolumns * sizeof(SthColumn));
 	for (int i = 0; i < ncolumns; i++)
 	{
-		rows->frame_columns[i].attnum = columns[i].attnum;
-		rows->frame_columns[i].type = columns[i].type;
-		rows->frame_columns[i].typmod = columns[i].typmod;
+		frame_columns[i].attnum = columns[i].attnum;
+		frame_columns[i].type = columns[i].type;
+		frame_columns[i].typmod = columns[i].typmod;
 	}
-	rows->plain = palloc(ncolumns * sizeof(Datum));
-	rows->present_bytes = (ncolumns + 7) / 8;
-	rows->present = palloc(rows->max_rows * rows->present_bytes);
+	/* all at once: an error may be caught */
+	rows->ncolumns = ncolumns;
+	rows->columns = copy;
+	rows->frame_columns = frame_columns;
+	rows->plain = plain;
+	rows->present_bytes = present_bytes;
+	rows->present = present;
 	MemoryContextSwitchTo(old);
 }
 
@@ -232,12 +242,14 @@ reserve_row(SthRows *rows, Size bound)
 
 	if (rows->nrows == rows->max_rows)
 	{
-		rows->max_rows *= 2;
-		rows->times = repalloc(rows->times, rows->max_rows * sizeof(int64));
-		rows->row_pos = repalloc(rows->row_pos, rows->max_rows * sizeof(uint32));
-		rows->row_len = repalloc(rows->row_len, rows->max_rows * sizeof(uint32));
-		rows->present = repalloc(rows->present,
-								 rows->max_rows * rows->present_bytes);
+		int			max = rows->max_rows * 2;
+
+		/* an error may be caught: max_rows is what all of them have */
+		rows->times = repalloc(rows->times, max * sizeof(int64));
+		rows->row_pos = repalloc(rows->row_pos, max * sizeof(uint32));
+		rows->row_len = repalloc(rows->row_len, max * sizeof(uint32));
+		rows->present = repalloc(rows->present, max * rows->present_bytes);
+		rows->max_rows = max;
 	}
 	if (need > rows->data_size)
 	{
@@ -345,7 +357,7 @@ sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 	rows->routed |= routed;
 	rows->nrows++;
 
-	if (rows->data_len >= rows->full)
+	if (rows->data_len >= rows->full || rows->nrows >= MAX_FRAME_ROWS)
 		make_frames(rows, false);
 }
 
@@ -495,10 +507,13 @@ make_frames(SthRows *rows, bool all)
 {
 	while (rows->nrows > 0)
 	{
-		int			n = rows_before_mark(rows);
+		int			n = Min(rows_before_mark(rows), MAX_FRAME_ROWS);
 		Size		raw_len;
-		Size		len = encode_rows(rows, &n, &raw_len);
+		Size		len;
 
+		/* all frames are made before offsets are taken */
+		CHECK_FOR_INTERRUPTS();
+		len = encode_rows(rows, &n, &raw_len);
 		if (n > 1 || raw_len > STH_FRAME_MAX / 2)
 		{
 			compression = (double) raw_len / len;
@@ -506,8 +521,8 @@ make_frames(SthRows *rows, bool all)
 			rows->full = full_at();
 		}
 		/* more would go in: wait for it */
-		if (!all && n == rows->nrows && len < STH_FRAME_MAX * FULL_ENOUGH &&
-			rows->data_len < rows->full)
+		if (!all && n == rows->nrows && n < MAX_FRAME_ROWS &&
+			len < STH_FRAME_MAX * FULL_ENOUGH && rows->data_len < rows->full)
 			break;
 		append_frame(rows, n, len);
 		remove_first_rows(rows, n);
