@@ -16,7 +16,7 @@ my $seed = $ENV{STH_SEED} || (time ^ ($$ << 8)) % 1_000_000_000;
 my $rounds = $ENV{STH_TEST_LONG} ? 1000 : 40;
 note("STH_SEED=$seed");
 
-my $node = new_server('main', 'streamhouse.max_record_size = 100MB', 'max_wal_size = 4GB');
+my $node = new_server('main', 'streamhouse.max_record_size = 100MB', 'max_wal_size = 4GB', 'log_statement = none');
 my $file = $node->basedir . '/copy';
 $node->safe_psql('postgres', $RandomRows::setup);
 
