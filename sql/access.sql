@@ -56,9 +56,7 @@ SELECT refused(c) FROM unnest(ARRAY[
     'SELECT streamhouse.produce(''t'', ''1'')', 'SELECT streamhouse.produce_bytes(''t'', ''1'')', 'SELECT streamhouse.produce_batch(''t'', ''{1}'')', 'SELECT streamhouse.produce_batch_bytes(''t'', ''{1}'')',
     'SELECT streamhouse.produce_batch(''t'', ''{}'')',
     'SELECT * FROM streamhouse.read(NULL::t, 0, 0)', 'DROP FOREIGN TABLE t', 'ALTER FOREIGN TABLE t OPTIONS (SET partitions ''3'')', 'ALTER FOREIGN TABLE t ADD COLUMN c int']) AS c;
-COPY t (value) FROM STDIN;
-1
-\.
+\copy t (value) FROM /dev/null
 SELECT every(streamhouse.next_offset(i) IS NULL) AS hidden FROM generate_series(1, 1000) i;
 SELECT count(*) FROM streamhouse.topics WHERE schema = 'access_test';
 SELECT count(*) FROM streamhouse.logs WHERE topic::text ~ '(^|\.)(t|typed|other)$';
@@ -94,9 +92,7 @@ SELECT streamhouse.produce('typed', '{}', key => '4');
 COPY t (key, value) FROM STDIN;
 c	11
 \.
-COPY t (key, headers) FROM STDIN;
-c	{}
-\.
+\copy t (key, headers) FROM /dev/null
 SELECT count(*) > 5 AS some FROM (SELECT key, _offset FROM t) AS x;
 SELECT id, name FROM streamhouse.read(NULL::typed, 0, 0) ORDER BY _offset;     -- has SELECT on each of its columns
 SELECT refused(c) FROM unnest(ARRAY[
