@@ -67,6 +67,38 @@ COMMENT ON COLUMN streamhouse.tail.end_offset IS 'offset after the frame''s last
 COMMENT ON COLUMN streamhouse.tail.count IS 'rows in the frame; 0 for the second and later parts of a row that fits no page';
 COMMENT ON COLUMN streamhouse.tail.frame IS 'the frame, see docs/format.md';
 
+CREATE SEQUENCE streamhouse.group_id_seq AS int4;
+
+CREATE TABLE streamhouse.consumer_group (
+    group_id  int4  NOT NULL,
+    topic_id  int4  NOT NULL,
+    owner     oid   NOT NULL,
+    name      text  NOT NULL,
+    CONSTRAINT consumer_group_pkey PRIMARY KEY (group_id)
+);
+CREATE UNIQUE INDEX consumer_group_name_idx ON streamhouse.consumer_group (topic_id, name);
+COMMENT ON TABLE streamhouse.consumer_group IS 'internal: one row per consumer group of a topic';
+COMMENT ON COLUMN streamhouse.consumer_group.group_id IS 'number of the group, never used again in this database';
+COMMENT ON COLUMN streamhouse.consumer_group.topic_id IS 'the topic that the group consumes';
+COMMENT ON COLUMN streamhouse.consumer_group.owner IS 'role whose members may use the group';
+COMMENT ON COLUMN streamhouse.consumer_group.name IS 'name of the group, unique within the topic';
+
+-- The newest row of a group and log counts: a poll inserts the next and
+-- deletes the one before, and readers come from the right end of the index.
+CREATE TABLE streamhouse.position (
+    group_id     int4  NOT NULL,
+    log_id       int4  NOT NULL,
+    seq          int8  NOT NULL,
+    next_offset  int8  NOT NULL
+) WITH (vacuum_truncate = off, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+CREATE UNIQUE INDEX position_idx ON streamhouse.position (group_id, log_id, seq)
+    WITH (fillfactor = 70);
+COMMENT ON TABLE streamhouse.position IS 'internal: how far consumer groups have come';
+COMMENT ON COLUMN streamhouse.position.group_id IS 'the group';
+COMMENT ON COLUMN streamhouse.position.log_id IS 'the log';
+COMMENT ON COLUMN streamhouse.position.seq IS 'rises with every poll; the greatest counts';
+COMMENT ON COLUMN streamhouse.position.next_offset IS 'the offset that the group reads next';
+
 -- What a logical subscription to FOR ALL TABLES or a careless hand does to
 -- these tables would be about rows that are not ours: it does nothing.
 CREATE FUNCTION streamhouse.ignore_write() RETURNS trigger
@@ -79,6 +111,10 @@ CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.log
 ALTER TABLE streamhouse.log ENABLE ALWAYS TRIGGER ignore_write;
 CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.tail FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
 ALTER TABLE streamhouse.tail ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.consumer_group FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.consumer_group ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.position FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.position ENABLE ALWAYS TRIGGER ignore_write;
 
 --
 -- The foreign-data wrapper and its built-in server
@@ -178,6 +214,33 @@ COMMENT ON FUNCTION streamhouse.read(anyelement, int, bigint, int, int) IS
     'rows of one partition from an offset on, in order, up to the first offset that may still be filled; topic is given as NULL::topic; max_bytes counts the bytes of values, and at least one row is returned if there is one';
 
 --
+-- Consume
+--
+
+CREATE FUNCTION streamhouse.create_group(consumer_group text, topic regclass, start text DEFAULT 'earliest')
+RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_create_group';
+COMMENT ON FUNCTION streamhouse.create_group(text, regclass, text) IS
+    'creates a consumer group of a topic, owned by the caller; start: earliest (from the first row that there is) or latest (only rows committed from now on)';
+
+CREATE FUNCTION streamhouse.drop_group(consumer_group text, topic regclass)
+RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_drop_group';
+COMMENT ON FUNCTION streamhouse.drop_group(text, regclass) IS
+    'drops a consumer group and its positions; waits for transactions that have polled with it';
+
+CREATE FUNCTION streamhouse.poll(consumer_group text, topic anyelement, max_records int DEFAULT 500, max_bytes int DEFAULT 16777216, timeout interval DEFAULT '0', partitions int[] DEFAULT NULL)
+RETURNS SETOF anyelement
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 500 AS 'MODULE_PATHNAME', 'sth_poll';
+COMMENT ON FUNCTION streamhouse.poll(text, anyelement, int, int, interval, int[]) IS
+    'the next rows of a topic, given as NULL::topic, for a consumer group, in order within each partition; COMMIT moves the group on, ROLLBACK does not; other consumers of the group get other partitions meanwhile; timeout: how long to wait for a row if there is none';
+
+CREATE PROCEDURE streamhouse.wait(consumer_group text, topic regclass, timeout interval)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'sth_wait';
+COMMENT ON PROCEDURE streamhouse.wait(text, regclass, interval) IS
+    'waits until there is a row for a consumer group, or the timeout is over; holds no snapshot meanwhile; not within a transaction block';
+
+--
 -- Views
 --
 
@@ -235,16 +298,47 @@ COMMENT ON COLUMN streamhouse.logs.log_id IS 'number of the log, never used agai
 COMMENT ON COLUMN streamhouse.logs.start_offset IS 'the first offset that the log still has';
 COMMENT ON COLUMN streamhouse.logs.next_offset IS 'the offset that the next row will get; on a standby and before the first row since the server started: the offset after the last committed row';
 
+CREATE FUNCTION streamhouse.group_position(group_id int, log_id int)
+RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_group_position';
+COMMENT ON FUNCTION streamhouse.group_position(int, int) IS
+    'internal: the offset that a group reads next, for the view consumer_lag';
+
+CREATE VIEW streamhouse.consumer_lag WITH (security_barrier) AS
+SELECT p.consumer_group, p.topic, p.partition, p.position, p.next_offset,
+       p.next_offset OPERATOR(pg_catalog.-) p.position AS lag
+FROM (SELECT g.name AS consumer_group,
+             t.relid::pg_catalog.regclass AS topic,
+             l.partition,
+             streamhouse.group_position(g.group_id, l.log_id) AS position,
+             streamhouse.next_offset(l.log_id) AS next_offset
+      FROM streamhouse.consumer_group g
+           JOIN streamhouse.topic t ON t.topic_id OPERATOR(pg_catalog.=) g.topic_id
+           JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
+           JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+           JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+      WHERE pg_catalog.pg_has_role(g.owner, 'USAGE')
+        AND (pg_catalog.pg_has_role(c.relowner, 'USAGE')
+             OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+             OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT'))) p;
+COMMENT ON VIEW streamhouse.consumer_lag IS 'how far the consumer groups of whose owner role the user is a member have come, per partition';
+COMMENT ON COLUMN streamhouse.consumer_lag.consumer_group IS 'name of the group';
+COMMENT ON COLUMN streamhouse.consumer_lag.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.consumer_lag.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamhouse.consumer_lag.position IS 'the offset that the group reads next';
+COMMENT ON COLUMN streamhouse.consumer_lag.next_offset IS 'as in the view logs';
+COMMENT ON COLUMN streamhouse.consumer_lag.lag IS 'offsets from position to next_offset: rows that the group has not read, those that are being committed and gaps included';
+
 --
 -- Access: nothing that is not said here
 --
 
 REVOKE ALL ON ALL TABLES IN SCHEMA streamhouse FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA streamhouse FROM PUBLIC;
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA streamhouse FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA streamhouse FROM PUBLIC;
 
 GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
-GRANT SELECT ON streamhouse.topics, streamhouse.logs TO PUBLIC;
+GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.consumer_lag TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     streamhouse.create_topic(text, int, text, text, name, jsonb),
     streamhouse.produce(regclass, text, text, jsonb, int, timestamptz),
@@ -256,5 +350,10 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.last_produced(),
     streamhouse.partition_for(regclass, text),
     streamhouse.read(anyelement, int, bigint, int, int),
-    streamhouse.next_offset(int)
+    streamhouse.create_group(text, regclass, text),
+    streamhouse.drop_group(text, regclass),
+    streamhouse.poll(text, anyelement, int, int, interval, int[]),
+    streamhouse.next_offset(int),
+    streamhouse.group_position(int, int)
 TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE streamhouse.wait(text, regclass, interval) TO PUBLIC;

@@ -13,10 +13,12 @@
 #include "base/guc.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
+#include "consume/claim.h"
 #include "ddl/ddl.h"
 #include "fmgr.h"
 #include "log/log.h"
 #include "log/sequencer.h"
+#include "log/waiters.h"
 #include "miscadmin.h"
 #include "produce/commit.h"
 #include "produce/pending.h"
@@ -41,6 +43,8 @@ _PG_init(void)
 
 	sth_guc_init();
 	sth_sequencer_init();
+	sth_waiters_init();
+	sth_claim_init();
 	sth_relations_init();
 	sth_topic_init();
 

@@ -27,6 +27,7 @@
 #include "nodes/pathnodes.h"
 #include "optimizer/pathnode.h"
 #include "storage/proc.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -43,6 +44,33 @@
 #else
 #define sth_my_proc_index()	(MyProc->pgprocno)
 #endif
+
+/* What a backend of ours can be seen waiting for. */
+typedef enum SthWait
+{
+	STH_WAIT_FOR_ROWS,
+	STH_WAIT_FOR_TURN
+} SthWait;
+
+#define STH_NWAITS (STH_WAIT_FOR_TURN + 1)
+
+/* Extensions name their wait events from 17 on. */
+static inline uint32
+sth_wait_event(SthWait wait)
+{
+#if PG_VERSION_NUM >= 170000
+	static const char *const names[STH_NWAITS] = {
+		"StreamhouseConsumeWait", "StreamhouseLogTurn"
+	};
+	static uint32 events[STH_NWAITS];
+
+	if (events[wait] == 0)
+		events[wait] = WaitEventExtensionNew(names[wait]);
+	return events[wait];
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
 
 /* A foreign scan's path and plan node gained fields in 17 and 18. */
 static inline ForeignPath *

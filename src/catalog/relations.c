@@ -40,6 +40,24 @@ struct SthCatalogScan
 	SysScanDesc scan;
 };
 
+/* Where in SthRelations which relation's OID goes. */
+#define RELATION(name) {#name, offsetof(SthRelations, name)}
+
+static const struct
+{
+	const char *name;
+	Size		offset;
+}			names[] =
+
+{
+	RELATION(topic), RELATION(topic_pkey), RELATION(topic_relid_idx),
+	RELATION(topic_id_seq), RELATION(log), RELATION(log_pkey),
+	RELATION(log_topic_idx), RELATION(log_id_seq), RELATION(tail),
+	RELATION(tail_idx), RELATION(consumer_group),
+	RELATION(consumer_group_pkey), RELATION(consumer_group_name_idx),
+	RELATION(group_id_seq), RELATION(position), RELATION(position_idx),
+};
+
 static SthRelations relations;
 static bool relations_valid = false;
 static uint64 invalidations = 0;
@@ -49,7 +67,8 @@ forget_relation(Datum arg, Oid relid)
 {
 	invalidations++;
 	if (relid == InvalidOid || relid == relations.topic ||
-		relid == relations.log || relid == relations.tail)
+		relid == relations.log || relid == relations.tail ||
+		relid == relations.consumer_group || relid == relations.position)
 		relations_valid = false;
 }
 
@@ -107,22 +126,15 @@ sth_relations_if_exist(void)
 										CStringGetDatum("fdw_handler"),
 										PointerGetDatum(no_args),
 										ObjectIdGetDatum(r.schema));
-	r.topic = get_relname_relid("topic", r.schema);
-	r.topic_pkey = get_relname_relid("topic_pkey", r.schema);
-	r.topic_relid_idx = get_relname_relid("topic_relid_idx", r.schema);
-	r.topic_id_seq = get_relname_relid("topic_id_seq", r.schema);
-	r.log = get_relname_relid("log", r.schema);
-	r.log_pkey = get_relname_relid("log_pkey", r.schema);
-	r.log_topic_idx = get_relname_relid("log_topic_idx", r.schema);
-	r.log_id_seq = get_relname_relid("log_id_seq", r.schema);
-	r.tail = get_relname_relid("tail", r.schema);
-	r.tail_idx = get_relname_relid("tail_idx", r.schema);
-	if (!OidIsValid(r.wrapper_handler) ||
-		!OidIsValid(r.topic) || !OidIsValid(r.topic_pkey) ||
-		!OidIsValid(r.topic_relid_idx) || !OidIsValid(r.topic_id_seq) ||
-		!OidIsValid(r.log) || !OidIsValid(r.log_pkey) ||
-		!OidIsValid(r.log_topic_idx) || !OidIsValid(r.log_id_seq) ||
-		!OidIsValid(r.tail) || !OidIsValid(r.tail_idx))
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		Oid			oid = get_relname_relid(names[i].name, r.schema);
+
+		if (!OidIsValid(oid))
+			return NULL;
+		*(Oid *) ((char *) &r + names[i].offset) = oid;
+	}
+	if (!OidIsValid(r.wrapper_handler))
 		return NULL;
 	relations = r;
 	/* what was invalidated while we looked is looked up again next time */

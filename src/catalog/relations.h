@@ -30,6 +30,12 @@ typedef struct SthRelations
 	Oid			log_id_seq;
 	Oid			tail;
 	Oid			tail_idx;
+	Oid			consumer_group;
+	Oid			consumer_group_pkey;
+	Oid			consumer_group_name_idx;
+	Oid			group_id_seq;
+	Oid			position;
+	Oid			position_idx;
 } SthRelations;
 
 /* Columns of streamhouse.topic */
@@ -63,6 +69,36 @@ typedef struct FormData_sth_log
 #define Anum_sth_log_topic_id 2
 #define Anum_sth_log_partition 3
 #define Anum_sth_log_start_offset 4
+
+/* Columns of streamhouse.consumer_group */
+typedef struct FormData_sth_group
+{
+	int32		group_id;
+	int32		topic_id;
+	Oid			owner;
+	/* text name follows */
+} FormData_sth_group;
+
+#define Natts_sth_group 4
+#define Anum_sth_group_group_id 1
+#define Anum_sth_group_topic_id 2
+#define Anum_sth_group_owner 3
+#define Anum_sth_group_name 4
+
+/* Columns of streamhouse.position */
+typedef struct FormData_sth_position
+{
+	int32		group_id;
+	int32		log_id;
+	int64		seq;
+	int64		next_offset;
+} FormData_sth_position;
+
+#define Natts_sth_position 4
+#define Anum_sth_position_group_id 1
+#define Anum_sth_position_log_id 2
+#define Anum_sth_position_seq 3
+#define Anum_sth_position_next_offset 4
 
 extern const SthRelations *sth_relations(void);
 extern const SthRelations *sth_relations_if_exist(void);

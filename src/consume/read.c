@@ -9,9 +9,10 @@
 
 #include "access/relation.h"
 #include "access/xlog.h"
+#include "base/arguments.h"
 #include "base/compat.h"
-#include "catalog/pg_type.h"
 #include "catalog/topic.h"
+#include "consume/topic_argument.h"
 #include "funcapi.h"
 #include "log/log.h"
 #include "log/reader.h"
@@ -20,7 +21,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(sth_read);
 
@@ -30,55 +30,6 @@ typedef struct Limits
 	int			records;
 	int64		bytes;
 } Limits;
-
-static int64
-get_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-	return n == 2 ? PG_GETARG_INT64(n) : PG_GETARG_INT32(n);
-}
-
-static int64
-get_positive_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	int64		value = get_argument(fcinfo, n, name);
-
-	if (value <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be positive", name)));
-	return value;
-}
-
-/* The table whose row type the first argument has. */
-static Oid
-get_topic_argument(FunctionCallInfo fcinfo)
-{
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 0);
-	Oid			relid = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the topic must be given as a null value of its row type"),
-				 errhint("Write NULL::name_of_the_topic.")));
-	return relid;
-}
-
-/* SELECT on the whole table, or on each of its columns. */
-static void
-check_privileges(Oid relid)
-{
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT,
-								  ACLMASK_ALL) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV,
-					   get_relkind_objtype(get_rel_relkind(relid)),
-					   get_rel_name(relid));
-}
 
 static void
 check_position(Relation rel, const SthTopic *topic, int partition,
@@ -143,28 +94,27 @@ emit_rows(SthReader *reader, ReturnSetInfo *rsinfo, int natts, Limits limits)
 Datum
 sth_read(PG_FUNCTION_ARGS)
 {
-	Oid			relid = get_topic_argument(fcinfo);
-	int			partition = get_argument(fcinfo, 1, "partition");
-	int64		from = get_argument(fcinfo, 2, "from_offset");
+	int			partition;
+	int64		from;
 	Limits		limits;
 	Relation	rel;
 	SthTopic   *topic;
-	Bitmapset  *columns = NULL;
 	Snapshot	snapshot = GetActiveSnapshot();
 	SthReader  *reader;
 
-	limits.records = get_positive_argument(fcinfo, 3, "max_records");
-	limits.bytes = get_positive_argument(fcinfo, 4, "max_bytes");
-	check_privileges(relid);
-	rel = sth_topic_open(relid, AccessShareLock);
+	sth_require_argument(fcinfo, 1, "partition");
+	sth_require_argument(fcinfo, 2, "from_offset");
+	partition = PG_GETARG_INT32(1);
+	from = PG_GETARG_INT64(2);
+	limits.records = sth_positive_argument(fcinfo, 3, "max_records");
+	limits.bytes = sth_positive_argument(fcinfo, 4, "max_bytes");
+	rel = sth_topic_open_for_select(sth_topic_argument(fcinfo, 0));
 	topic = sth_topic_get(rel);
 	check_position(rel, topic, partition, from, snapshot);
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
-		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
-			columns = bms_add_member(columns, i + 1);
-	reader = sth_reader_begin(rel, topic, snapshot, STH_READ_ORDERED, columns);
+	reader = sth_reader_begin(rel, topic, snapshot, STH_READ_ORDERED,
+							  sth_all_columns(rel));
 	sth_reader_seek(reader, partition, from);
 	if (!emit_rows(reader, (ReturnSetInfo *) fcinfo->resultinfo,
 				   RelationGetNumberOfAttributes(rel), limits))

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "base/arguments.h"
 #include "base/compat.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
@@ -91,15 +92,6 @@ check_statement(const char *sql, const char *server, int noptions)
 				 errhint("For example: 'customer text, amount numeric NOT NULL'.")));
 }
 
-static void
-require_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 /* create_topic(name, partitions, columns, key, server, options) */
 Datum
 sth_create_topic(PG_FUNCTION_ARGS)
@@ -111,11 +103,11 @@ sth_create_topic(PG_FUNCTION_ARGS)
 	char	   *server;
 	int			noptions = 1;
 
-	require_argument(fcinfo, 0, "name");
-	require_argument(fcinfo, 1, "partitions");
-	require_argument(fcinfo, 2, "columns");
-	require_argument(fcinfo, 4, "server");
-	require_argument(fcinfo, 5, "options");
+	sth_require_argument(fcinfo, 0, "name");
+	sth_require_argument(fcinfo, 1, "partitions");
+	sth_require_argument(fcinfo, 2, "columns");
+	sth_require_argument(fcinfo, 4, "server");
+	sth_require_argument(fcinfo, 5, "options");
 
 	names = textToQualifiedNameList(PG_GETARG_TEXT_PP(0));
 	target = makeRangeVarFromNameList(names);

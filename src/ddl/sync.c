@@ -26,12 +26,14 @@
 #include "catalog/options.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "catalog/types.h"
 #include "commands/defrem.h"
 #include "commands/sequence.h"
+#include "consume/group.h"
 #include "ddl/ddl.h"
 #include "foreign/foreign.h"
 #include "log/log.h"
@@ -39,6 +41,7 @@
 #include "nodes/makefuncs.h"
 #include "produce/pending.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -136,6 +139,7 @@ unregister_topic(const TopicRow *row)
 	Relation	rel = table_open(sth_relations()->topic, RowExclusiveLock);
 	ItemPointerData tid = row->tid;
 
+	sth_group_drop_all(row->topic_id);
 	(void) for_each_log(row->topic_id, remove_log, NULL);
 	CatalogTupleDelete(rel, &tid);
 	table_close(rel, RowExclusiveLock);
@@ -360,6 +364,30 @@ write_topic_row(TopicRow *row, Oid relid, bool exists)
 	table_close(rel, RowExclusiveLock);
 }
 
+/*
+ * Makes prepared statements that call a function of ours look at its result
+ * again: the columns of a topic are those of poll() and read(), but plans
+ * depend on functions, not on what their arguments' types are made of.
+ */
+static void
+invalidate_plans(const char *function)
+{
+	Relation	catalog = table_open(ProcedureRelationId, AccessShareLock);
+	CatCList   *list = SearchSysCacheList1(PROCNAMEARGSNSP,
+										   CStringGetDatum(function));
+
+	for (int i = 0; i < list->n_members; i++)
+	{
+		HeapTuple	tuple = &list->members[i]->tuple;
+
+		if (((Form_pg_proc) GETSTRUCT(tuple))->pronamespace ==
+			sth_relations()->schema)
+			CacheInvalidateHeapTuple(catalog, tuple, NULL);
+	}
+	ReleaseSysCacheList(list);
+	table_close(catalog, AccessShareLock);
+}
+
 static void
 note_rows(Relation rel, HeapTuple tuple, void *arg)
 {
@@ -425,6 +453,11 @@ register_topic(Relation rel, TopicRow *row, bool exists)
 	for (; npartitions < options.partitions; npartitions++)
 		insert_log(row->topic_id, npartitions);
 	CacheInvalidateRelcacheByRelid(relid);
+	if (exists)
+	{
+		invalidate_plans("poll");
+		invalidate_plans("read");
+	}
 }
 
 /*

@@ -456,6 +456,13 @@ sth_reader_next(SthReader *reader, Datum *values, bool *isnull)
 	return true;
 }
 
+/* The offset after the row that was returned last. */
+int64
+sth_reader_position(const SthReader *reader)
+{
+	return reader->position;
+}
+
 /* Bytes of the values of the row that was returned last, if any were read. */
 Size
 sth_reader_row_size(const SthReader *reader)

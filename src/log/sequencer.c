@@ -37,6 +37,7 @@
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
@@ -305,6 +306,34 @@ sth_sequencer_settled(int32 log_id)
 	}
 	pg_memory_barrier();
 	return true;
+}
+
+/*
+ * Waits until the turns are over that are on now and concern this log.  Then
+ * every transaction is over that had taken offsets of it before the call.
+ * A turn lasts as long as a commit does.
+ */
+void
+sth_sequencer_wait(int32 log_id)
+{
+	for (int i = 0; i < shared->nturns; i++)
+	{
+		Turn	   *turn = &shared->turns[i];
+		uint64		counter = pg_atomic_read_u64(&turn->t.counter);
+
+		pg_read_barrier();
+		if ((counter & 1) == 0 || !turn_concerns(turn, log_id))
+			continue;
+		while (pg_atomic_read_u64(&turn->t.counter) == counter)
+		{
+			CHECK_FOR_INTERRUPTS();
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 1, sth_wait_event(STH_WAIT_FOR_TURN));
+			ResetLatch(MyLatch);
+		}
+	}
+	pg_memory_barrier();
 }
 
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */

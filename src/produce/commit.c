@@ -11,7 +11,7 @@
  *	4. the frames are inserted into the tail;
  *	then PostgreSQL writes the commit record and takes the transaction out of
  *	the proc array, and the commit callback
- *	5. ends the turn.
+ *	5. ends the turn, and wakes who waits for rows.
  *
  * Failure: an error, a cancel or FATAL before 3 leaves nothing.  From 3 on it
  * leaves offsets that no row will have, a gap, which readers can tell from a
@@ -19,7 +19,8 @@
  * ends it as well.  That holds for errors after pre-commit too, such as a
  * serialization failure.  A crash before the commit record leaves what an
  * abort leaves, and resets the sequencer, which starts from the tail again.
- * Step 5 must not fail, since the transaction is committed: it stores.
+ * Step 5 must not fail, since the transaction is committed: it stores, and sets
+ * latches.
  *
  * The callback is registered when the server starts, and PostgreSQL calls
  * later ones first: so a foreign-data wrapper that talks to another server,
@@ -39,6 +40,7 @@
 #include "log/log.h"
 #include "codec/frame.h"
 #include "log/tail.h"
+#include "log/waiters.h"
 #include "miscadmin.h"
 #include "produce/commit.h"
 #include "produce/pending.h"
@@ -50,6 +52,7 @@ PG_FUNCTION_INFO_V1(sth_last_produced);
 typedef struct ProducedRange
 {
 	Oid			relid;
+	int32		topic_id;
 	int			partition;
 	int64		first;
 	int64		last;
@@ -118,6 +121,7 @@ take_offsets(int nlogs, const SthPendingLog *logs, SthSequence **sequences,
 		ProducedRange *range = &this_produced->ranges[i];
 
 		range->relid = logs[i].relid;
+		range->topic_id = logs[i].topic_id;
 		range->partition = logs[i].partition;
 		range->first = base;
 		range->last = base + count - 1;
@@ -180,6 +184,16 @@ refuse_prepare(void)
 				 errhint("Use COMMIT.")));
 }
 
+/* Wakes who waits for the topics that have got rows; once per topic. */
+static void
+wake_waiters(const Produced *produced)
+{
+	for (int i = 0; i < produced->n; i++)
+		if (i == 0 ||
+			produced->ranges[i].topic_id != produced->ranges[i - 1].topic_id)
+			sth_waiters_wake(produced->ranges[i].topic_id);
+}
+
 /* Must not fail after a commit. */
 static void
 after_end(bool committed)
@@ -192,6 +206,7 @@ after_end(bool committed)
 
 		last_produced = this_produced;
 		this_produced = previous;
+		wake_waiters(last_produced);
 	}
 	/* what is left is freed by the next transaction that produces */
 	if (this_produced != NULL)

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "base/arguments.h"
 #include "base/closest.h"
 #include "base/compat.h"
 #include "catalog/pg_type.h"
@@ -343,15 +344,6 @@ finish_row(Production *p, const SthRowRequest *request)
 	return partition;
 }
 
-static void
-require_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 /*
  * The declared type of an argument.  Not from the call's expression: a call
  * by the fast-path protocol has none.
@@ -379,7 +371,7 @@ sth_produce(PG_FUNCTION_ARGS)
 	MemoryContext old;
 	int			partition;
 
-	require_argument(fcinfo, 0, "topic");
+	sth_require_argument(fcinfo, 0, "topic");
 	begin_production(&p, PG_GETARG_OID(0), value_type,
 					 value_type == BYTEAOID ? BYTEAOID : TEXTOID, "produce()");
 	start_row(&p);
@@ -431,8 +423,8 @@ sth_produce_batch(PG_FUNCTION_ARGS)
 	int64		count = 0;
 	MemoryContext old;
 
-	require_argument(fcinfo, 0, "topic");
-	require_argument(fcinfo, 1, "payloads");
+	sth_require_argument(fcinfo, 0, "topic");
+	sth_require_argument(fcinfo, 1, "payloads");
 	get_elements(PG_GETARG_ARRAYTYPE_P(1), type, "payloads",
 				 &payloads, &payload_nulls, &npayloads);
 	if (!PG_ARGISNULL(2))

@@ -46,6 +46,7 @@ struct SthPendingTopic
 {
 	SthPendingTopic *next;
 	Oid			relid;
+	int32		topic_id;
 	uint32		sticky;			/* tells where rows without a key go */
 	int			npartitions;
 	int32	   *log_ids;
@@ -148,6 +149,7 @@ sth_pending_topic(const SthTopic *topic)
 		pending = MemoryContextAllocZero(pending_context,
 										 sizeof(SthPendingTopic));
 		pending->relid = topic->relid;
+		pending->topic_id = topic->topic_id;
 		if (sticky_rotor == 0)
 			sticky_rotor = (uint32) MyProcPid;
 		if (topics == NULL)
@@ -179,6 +181,7 @@ create_log(SthPendingTopic *pending, int partition)
 
 	log = MemoryContextAllocZero(pending_context, sizeof(LogRows));
 	log->public.relid = pending->relid;
+	log->public.topic_id = pending->topic_id;
 	log->public.partition = partition;
 	log->public.log_id = pending->log_ids[partition];
 	log->public.rows = sth_rows_create(pending_context, pending->ncolumns,

@@ -19,6 +19,7 @@ typedef struct SthPendingTopic SthPendingTopic;
 typedef struct SthPendingLog
 {
 	Oid			relid;
+	int32		topic_id;
 	int			partition;
 	int32		log_id;
 	SthRows    *rows;

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ *
+ * topic_argument.c
+ *	  The topic that a function reads from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "catalog/topic.h"
+#include "consume/topic_argument.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* The table whose row type argument n has. */
+Oid
+sth_topic_argument(FunctionCallInfo fcinfo, int n)
+{
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
+	Oid			relid = OidIsValid(type) ? get_typ_typrelid(type) : InvalidOid;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the topic must be given as a null value of its row type"),
+				 errhint("Write NULL::name_of_the_topic.")));
+	return relid;
+}
+
+/*
+ * Opens a topic of which the user may read all: with SELECT on the table, or
+ * on each of its columns.
+ */
+Relation
+sth_topic_open_for_select(Oid relid)
+{
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT,
+								  ACLMASK_ALL) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	return sth_topic_open(relid, AccessShareLock);
+}
+
+/* The attribute numbers of all columns. */
+Bitmapset *
+sth_all_columns(Relation rel)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(rel); i++)
+		if (!TupleDescAttr(RelationGetDescr(rel), i)->attisdropped)
+			columns = bms_add_member(columns, i + 1);
+	return columns;
+}

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * topic_argument.h
+ *	  The topic that a function reads from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_CONSUME_TOPIC_ARGUMENT_H
+#define STH_CONSUME_TOPIC_ARGUMENT_H
+
+#include "fmgr.h"
+#include "nodes/bitmapset.h"
+#include "utils/relcache.h"
+
+extern Oid	sth_topic_argument(FunctionCallInfo fcinfo, int n);
+extern Relation sth_topic_open_for_select(Oid relid);
+extern Bitmapset *sth_all_columns(Relation rel);
+
+#endif							/* STH_CONSUME_TOPIC_ARGUMENT_H */
