@@ -28,3 +28,20 @@ SELECT _partition, min(_offset), max(_offset), count(*) FROM access_log GROUP BY
 \qecho '-- What there is.'
 SELECT * FROM streamhouse.topics;
 SELECT * FROM streamhouse.logs;
+
+\qecho
+\qecho '-- A consumer takes rows and stores results in one transaction: exactly once.'
+CREATE TABLE requests (client text, n bigint);
+SELECT streamhouse.create_group('counter', 'access_log');
+BEGIN;
+INSERT INTO requests SELECT client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 6000) GROUP BY 1;
+ROLLBACK;
+\qecho '-- ... rolled back: nothing was taken.  Now for good, in two transactions.'
+BEGIN;
+INSERT INTO requests SELECT client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 6000) GROUP BY 1;
+COMMIT;
+BEGIN;
+INSERT INTO requests SELECT client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 2147483647, max_bytes => 2147483647) GROUP BY 1;
+COMMIT;
+SELECT sum(n) AS consumed FROM requests;
+SELECT * FROM streamhouse.consumer_lag ORDER BY partition;

@@ -37,6 +37,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -46,9 +47,12 @@ struct SthTailWriter
 	CatalogIndexState indexes;	/* all: REINDEX CONCURRENTLY makes a second */
 	CommandId	cid;
 	BlockNumber nblocks;		/* at the beginning */
-	int			options;
+	bool		growing;		/* no page had room for a frame */
 	HeapTuple	tuple;			/* its header and fixed columns are reused */
 };
+
+/* The tuple that is being inserted; kept, since most commits need it. */
+static HeapTuple tuple_buffer = NULL;
 
 struct SthTailScan
 {
@@ -82,8 +86,11 @@ sth_tail_begin_write(void)
 	writer->indexes = CatalogOpenIndexes(writer->relation);
 	writer->cid = GetCurrentCommandId(true);
 	writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
-	writer->options = 0;
-	writer->tuple = palloc(HEAPTUPLESIZE + MaxHeapTupleSize);
+	writer->growing = false;
+	if (tuple_buffer == NULL)
+		tuple_buffer = MemoryContextAlloc(TopMemoryContext,
+										  HEAPTUPLESIZE + MaxHeapTupleSize);
+	writer->tuple = tuple_buffer;
 	writer->tuple->t_data = (HeapTupleHeader) ((char *) writer->tuple + HEAPTUPLESIZE);
 	writer->tuple->t_tableOid = RelationGetRelid(writer->relation);
 	return writer;
@@ -164,9 +171,9 @@ insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
 }
 
 /*
- * Inserts one frame, or one part of a frame.  Once there was no page with
- * room for a frame and the table has grown, no more are looked for: frames
- * are much alike.
+ * Inserts one frame, or one part of a frame.  Once the table has had to grow
+ * for a full frame, room is no more looked for for the next; small ones may
+ * still find some.
  */
 void
 sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
@@ -175,9 +182,12 @@ sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
 	HeapTuple	tuple = form_tuple(writer, log_id, end_offset, count,
 								   frame, frame_len);
 
-	heap_insert(writer->relation, tuple, writer->cid, writer->options, NULL);
-	if (ItemPointerGetBlockNumber(&tuple->t_self) >= writer->nblocks)
-		writer->options = HEAP_INSERT_SKIP_FSM;
+	bool		is_full = frame_len > STH_FRAME_MAX / 2;
+
+	heap_insert(writer->relation, tuple, writer->cid,
+				is_full && writer->growing ? HEAP_INSERT_SKIP_FSM : 0, NULL);
+	if (is_full && ItemPointerGetBlockNumber(&tuple->t_self) >= writer->nblocks)
+		writer->growing = true;
 	insert_index_entries(writer, tuple);
 }
 
@@ -186,7 +196,6 @@ sth_tail_end_write(SthTailWriter *writer)
 {
 	CatalogCloseIndexes(writer->indexes);
 	table_close(writer->relation, NoLock);
-	pfree(writer->tuple);
 	pfree(writer);
 }
 

@@ -345,15 +345,18 @@ finish_row(Production *p, const SthRowRequest *request)
 }
 
 /*
- * The declared type of an argument.  Not from the call's expression: a call
- * by the fast-path protocol has none.
+ * The declared type of an argument.  A call by the fast-path protocol has no
+ * expression to take it from.
  */
 static Oid
 argument_type(FunctionCallInfo fcinfo, int n)
 {
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, n);
 	Oid		   *types;
 	int			ntypes;
 
+	if (OidIsValid(type))
+		return type;
 	(void) get_func_signature(fcinfo->flinfo->fn_oid, &types, &ntypes);
 	return types[n];
 }

@@ -42,6 +42,14 @@ struct SthInsert
 	struct timespec tick;
 };
 
+/* Is a key of this type its own text, or bytes, as it is stored? */
+static bool
+key_is_bytes(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
+		type == BYTEAOID;
+}
+
 /*
  * Begins to insert into a topic that is open and locked; 'command' is what an
  * error calls it.  The result lives in the current memory context.
@@ -58,7 +66,8 @@ sth_insert_begin(Relation rel, const char *command)
 	insert->rel = rel;
 	insert->topic = sth_topic_get(rel);
 	insert->pending = sth_pending_topic(insert->topic);
-	if (insert->topic->key_attnum != 0)
+	if (insert->topic->key_attnum != 0 &&
+		!key_is_bytes(insert->topic->key_type))
 	{
 		Oid			out;
 		bool		is_varlena;
@@ -97,26 +106,18 @@ static int
 route_key(SthInsert *insert, Datum key)
 {
 	const SthTopic *topic = insert->topic;
+	char	   *text;
 
-	switch (topic->key_type)
+	if (key_is_bytes(topic->key_type))
 	{
-		case TEXTOID:
-		case VARCHAROID:
-		case BPCHAROID:
-		case BYTEAOID:
-			{
-				struct varlena *value = PG_DETOAST_DATUM_PACKED(key);
+		struct varlena *value = PG_DETOAST_DATUM_PACKED(key);
 
-				return sth_route_bytes(topic, VARDATA_ANY(value),
-									   VARSIZE_ANY_EXHDR(value));
-			}
-		default:
-			{
-				char	   *text = OutputFunctionCall(&insert->key_out, key);
-
-				return sth_route_bytes(topic, text, strlen(text));
-			}
+		return sth_route_bytes(topic, VARDATA_ANY(value),
+							   VARSIZE_ANY_EXHDR(value));
 	}
+	text = OutputFunctionCall(&insert->key_out, key);
+
+	return sth_route_bytes(topic, text, strlen(text));
 }
 
 /*
