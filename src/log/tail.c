@@ -47,7 +47,8 @@ struct SthTailWriter
 	CatalogIndexState indexes;	/* all: REINDEX CONCURRENTLY makes a second */
 	CommandId	cid;
 	BlockNumber nblocks;		/* at the beginning */
-	bool		growing;		/* no page had room for a frame */
+	bool		growing;		/* no page had room for a full frame */
+	bool		after_full;		/* the last frame was a full one */
 	HeapTuple	tuple;			/* its header and fixed columns are reused */
 };
 
@@ -87,6 +88,7 @@ sth_tail_begin_write(void)
 	writer->cid = GetCurrentCommandId(true);
 	writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
 	writer->growing = false;
+	writer->after_full = false;
 	if (tuple_buffer == NULL)
 		tuple_buffer = MemoryContextAlloc(TopMemoryContext,
 										  HEAPTUPLESIZE + MaxHeapTupleSize);
@@ -171,9 +173,11 @@ insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
 }
 
 /*
- * Inserts one frame, or one part of a frame.  Once the table has had to grow
- * for a full frame, room is no more looked for for the next; small ones may
- * still find some.
+ * Inserts one frame, or one part of a frame.
+ *
+ * Once the table has had to grow for a full frame, room is not looked for any
+ * more for the full ones that follow each other.  Others are looked after by
+ * the free space map, which also learns what is left on the page before.
  */
 void
 sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
@@ -185,9 +189,11 @@ sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
 	bool		is_full = frame_len > STH_FRAME_MAX / 2;
 
 	heap_insert(writer->relation, tuple, writer->cid,
-				is_full && writer->growing ? HEAP_INSERT_SKIP_FSM : 0, NULL);
+				is_full && writer->after_full && writer->growing ?
+				HEAP_INSERT_SKIP_FSM : 0, NULL);
 	if (is_full && ItemPointerGetBlockNumber(&tuple->t_self) >= writer->nblocks)
 		writer->growing = true;
+	writer->after_full = is_full;
 	insert_index_entries(writer, tuple);
 }
 
