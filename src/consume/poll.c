@@ -166,10 +166,7 @@ poll_until(Poll *poll, TimestampTz deadline)
 	sth_waiters_begin(poll->topic->topic_id);
 	do
 	{
-		/*
-		 * what was committed while it waited is behind the statement's
-		 * snapshot
-		 */
+		/* the statement's snapshot does not show what came while it waited */
 		poll->snapshot = sth_fresh_snapshot();
 		poll_partitions(poll);
 		UnregisterSnapshot(poll->snapshot);
