@@ -15,6 +15,7 @@ COMMENT ON SCHEMA streamhouse IS 'streaming topics as tables';
 
 CREATE SEQUENCE streamhouse.topic_id_seq AS int4;
 CREATE SEQUENCE streamhouse.log_id_seq AS int4;
+CREATE SEQUENCE streamhouse.stage_id_seq AS int4 CYCLE;
 
 CREATE TABLE streamhouse.topic (
     topic_id    int4    NOT NULL,
@@ -62,9 +63,9 @@ CREATE INDEX tail_idx ON streamhouse.tail (log_id, stage, end_offset)
     WITH (fillfactor = 100, deduplicate_items = off);
 COMMENT ON TABLE streamhouse.tail IS 'internal: the rows of topics, in frames of many rows';
 COMMENT ON COLUMN streamhouse.tail.log_id IS 'the log';
-COMMENT ON COLUMN streamhouse.tail.stage IS '0: committed rows, by offset';
-COMMENT ON COLUMN streamhouse.tail.end_offset IS 'offset after the frame''s last row';
-COMMENT ON COLUMN streamhouse.tail.count IS 'rows in the frame; 0 for the second and later parts of a row that fits no page';
+COMMENT ON COLUMN streamhouse.tail.stage IS '0: the log, by offset; else rows of one large transaction, by their number in it';
+COMMENT ON COLUMN streamhouse.tail.end_offset IS 'offset after the frame''s last row; under a stage the number of that row';
+COMMENT ON COLUMN streamhouse.tail.count IS 'rows in the frame; 0 for the second and later parts of a row that fits no page, and for frames without rows';
 COMMENT ON COLUMN streamhouse.tail.frame IS 'the frame, see docs/format.md';
 
 CREATE SEQUENCE streamhouse.group_id_seq AS int4;

@@ -12,6 +12,7 @@
 
 int			sth_max_logs = 16384;
 int			sth_max_record_size = 16 * 1024;
+int			sth_batch_memory = 4 * 1024;
 
 #ifdef STH_FAILPOINTS
 char	   *sth_failpoint = NULL;
@@ -33,6 +34,13 @@ sth_guc_init(void)
 							&sth_max_record_size,
 							16 * 1024, 1, 256 * 1024,
 							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.batch_memory",
+							"Sets how much memory the rows of a transaction may take before they are written.",
+							"Counted is what they take packed and compressed, in all topics. Rows beyond it are written to the tail table before the transaction commits, where nobody sees them until it does.",
+							&sth_batch_memory,
+							4 * 1024, 64, 1024 * 1024,
+							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",

@@ -53,7 +53,7 @@ static const struct
 	RELATION(topic), RELATION(topic_pkey), RELATION(topic_relid_idx),
 	RELATION(topic_id_seq), RELATION(log), RELATION(log_pkey),
 	RELATION(log_topic_idx), RELATION(log_id_seq), RELATION(tail),
-	RELATION(tail_idx), RELATION(consumer_group),
+	RELATION(tail_idx), RELATION(stage_id_seq), RELATION(consumer_group),
 	RELATION(consumer_group_pkey), RELATION(consumer_group_name_idx),
 	RELATION(group_id_seq), RELATION(position), RELATION(position_idx),
 };

@@ -30,6 +30,7 @@ typedef struct SthRelations
 	Oid			log_id_seq;
 	Oid			tail;
 	Oid			tail_idx;
+	Oid			stage_id_seq;
 	Oid			consumer_group;
 	Oid			consumer_group_pkey;
 	Oid			consumer_group_name_idx;

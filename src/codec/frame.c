@@ -45,6 +45,10 @@
 /* A part's head: kind, part number and count, as fixed-width integers. */
 #define PART_HEAD (1 + 4 + 4)
 
+/* What stands for rows elsewhere, or for none: kind, stage, span. */
+#define STAGED_LEN (1 + 4 + 8)
+#define VOID_LEN (1 + 8)
+
 #define BITMAP_BYTES(n) (((size_t) (n) + 7) / 8)
 
 static inline int
@@ -305,6 +309,79 @@ sth_frame_part(const uint8_t *frame, size_t len, uint32_t part,
 	return PART_HEAD + n;
 }
 
+/* Writes the frame that says under which stage the rows of 'span' offsets lie. */
+size_t
+sth_frame_put_staged(uint8_t *dst, int32_t stage, int64_t span)
+{
+	dst[0] = STH_FRAME_STAGED;
+	memcpy(dst + 1, &stage, 4);
+	put_i64(dst + 5, span);
+	return STAGED_LEN;
+}
+
+/* Writes the frame that says that 'span' offsets have no rows. */
+size_t
+sth_frame_put_void(uint8_t *dst, int64_t span)
+{
+	dst[0] = STH_FRAME_VOID;
+	put_i64(dst + 1, span);
+	return VOID_LEN;
+}
+
+static SthFrameResult
+parse_marker(const uint8_t *frame, size_t len, SthFrame *out)
+{
+	const uint8_t *p = frame + 1;
+
+	if (frame[0] != (uint8_t) out->kind ||
+		len != (out->kind == STH_FRAME_STAGED ? STAGED_LEN : VOID_LEN))
+		return STH_FRAME_DAMAGED;
+	if (out->kind == STH_FRAME_STAGED)
+	{
+		memcpy(&out->stage, p, 4);
+		p += 4;
+		if (out->stage <= 0)
+			return STH_FRAME_DAMAGED;
+	}
+	out->span = get_i64(p);
+	return out->span > 0 ? STH_FRAME_OK : STH_FRAME_DAMAGED;
+}
+
+/*
+ * What kind a frame is of, and how many offsets it stands for, without taking
+ * it apart.  nrows is what the tail counts in it; of the parts of a frame each
+ * stands for the one offset that they share.
+ */
+SthFrameResult
+sth_frame_span(const uint8_t *frame, size_t len, int nrows,
+			   SthFrameKind *kind, int64_t *span)
+{
+	SthFrame	marker;
+
+	if (len < 1)
+		return STH_FRAME_DAMAGED;
+	*kind = (SthFrameKind) (frame[0] & HEAD_KIND);
+	switch (*kind)
+	{
+		case STH_FRAME_ROWS:
+			*span = nrows;
+			return nrows > 0 ? STH_FRAME_OK : STH_FRAME_DAMAGED;
+		case STH_FRAME_PART:
+			*span = 1;
+			return nrows <= 1 ? STH_FRAME_OK : STH_FRAME_DAMAGED;
+		case STH_FRAME_STAGED:
+		case STH_FRAME_VOID:
+			marker.kind = *kind;
+			if (nrows != 0 ||
+				parse_marker(frame, len, &marker) != STH_FRAME_OK)
+				return STH_FRAME_DAMAGED;
+			*span = marker.span;
+			return STH_FRAME_OK;
+		default:
+			return STH_FRAME_UNKNOWN;
+	}
+}
+
 static SthFrameResult
 parse_part(const uint8_t *frame, size_t len, SthFrame *out)
 {
@@ -343,7 +420,10 @@ parse_descriptor(const uint8_t *p, const uint8_t *end, SthFrame *out)
 	return p;
 }
 
-/* Takes a frame of nrows rows apart, without looking into its body. */
+/*
+ * Takes a frame of nrows rows apart, without looking into its body.  Frames of
+ * other kinds have no rows of their own, and nrows is ignored.
+ */
 SthFrameResult
 sth_frame_parse(const uint8_t *frame, size_t len, int nrows, SthFrame *out)
 {
@@ -358,6 +438,8 @@ sth_frame_parse(const uint8_t *frame, size_t len, int nrows, SthFrame *out)
 	out->kind = (SthFrameKind) (head & HEAD_KIND);
 	if (out->kind == STH_FRAME_PART)
 		return parse_part(frame, len, out);
+	if (out->kind == STH_FRAME_STAGED || out->kind == STH_FRAME_VOID)
+		return parse_marker(frame, len, out);
 	if (out->kind != STH_FRAME_ROWS)
 		return STH_FRAME_UNKNOWN;
 	if (nrows < 1 || (head & (HEAD_ALIGN_4 | HEAD_ALIGN_8)) ==

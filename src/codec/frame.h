@@ -20,6 +20,8 @@ typedef enum SthFrameKind
 {
 	STH_FRAME_ROWS = 0,			/* rows of the log */
 	STH_FRAME_PART = 1,			/* a part of a frame that fits no page */
+	STH_FRAME_STAGED = 2,		/* where the rows of these offsets lie */
+	STH_FRAME_VOID = 3,			/* offsets that no row has */
 } SthFrameKind;
 
 typedef enum SthFrameResult
@@ -29,6 +31,9 @@ typedef enum SthFrameResult
 	STH_FRAME_DAMAGED,			/* not a well-formed frame */
 	STH_FRAME_UNKNOWN,			/* a kind of a later version */
 } SthFrameResult;
+
+/* No frame of a kind without rows of its own is longer. */
+#define STH_FRAME_MARKER_MAX (1 + 4 + 8)
 
 /* One column of a frame's descriptor. */
 typedef struct SthFrameColumn
@@ -95,6 +100,9 @@ typedef struct SthFrame
 	/* of a part */
 	uint32_t	part;
 	uint32_t	nparts;
+	/* of staged rows and voids */
+	int64_t		span;			/* offsets that it stands for */
+	int32_t		stage;			/* of staged rows */
 } SthFrame;
 
 /* Where the rows of a decompressed body lie; a cursor over them. */
@@ -135,7 +143,12 @@ extern size_t sth_frame_part(const uint8_t *frame, size_t len, uint32_t part,
 							 uint8_t *dst, size_t cap);
 extern uint32_t sth_frame_part_count(size_t len, size_t cap);
 extern size_t sth_frame_part_capacity(size_t cap);
+extern size_t sth_frame_put_staged(uint8_t *dst, int32_t stage, int64_t span);
+extern size_t sth_frame_put_void(uint8_t *dst, int64_t span);
 
+extern SthFrameResult sth_frame_span(const uint8_t *frame, size_t len,
+									 int nrows, SthFrameKind *kind,
+									 int64_t *span);
 extern SthFrameResult sth_frame_parse(const uint8_t *frame, size_t len,
 									  int nrows, SthFrame *out);
 extern SthFrameResult sth_frame_columns(const SthFrame *frame,

@@ -260,7 +260,7 @@ sth_create_group(PG_FUNCTION_ARGS)
 		int64		end = sth_log_next_offset(topic->log_ids[i]);
 
 		/* who has taken lower offsets has committed when the group is made */
-		sth_sequencer_wait(topic->log_ids[i]);
+		(void) sth_sequencer_wait(topic->log_ids[i], -1);
 		sth_position_advance(group_id, topic->log_ids[i], &none, end);
 	}
 	relation_close(rel, NoLock);

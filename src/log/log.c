@@ -224,3 +224,21 @@ sth_log_next_offset(int32 log_id)
 		return next;
 	return find_end(log_id);
 }
+
+/* Has anybody opened the log since the server started? */
+bool
+sth_log_is_open(int32 log_id)
+{
+	return sth_sequencer_find(sth_relations()->tail, log_id) != NULL;
+}
+
+/* Tells the worker of a gap that somebody has met. */
+void
+sth_log_note_gap(int32 log_id, int64 from)
+{
+	SthSequence *sequence = sth_sequencer_find(sth_relations()->tail, log_id);
+
+	/* of a log that is not open the worker finds gaps when it starts */
+	if (sequence != NULL)
+		sth_sequencer_note_gap(sequence, from);
+}

@@ -11,7 +11,11 @@
  * Visible order is MVCC's: every row that the snapshot shows.  An ordered
  * reader stops at the first offset that the snapshot does not show, because
  * the transaction that took it may be about to commit.  It goes on only where
- * it can prove that the transaction has failed: see gap_is_dead.
+ * it can prove that the transaction has failed (gaps.c), or where a void says
+ * so.
+ *
+ * Where the log says that rows of some offsets are staged, the reader goes on
+ * under the stage, and comes back when it has had them.
  *
  * Failure: reading changes nothing.
  *
@@ -22,11 +26,9 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
-#include "catalog/relations.h"
 #include "codec/frame.h"
+#include "log/gaps.h"
 #include "log/reader.h"
-#include "log/sequencer.h"
 #include "log/tail.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -58,7 +60,12 @@ struct SthReader
 	bool		want_offset;
 
 	/* where it is */
-	SthTailScan *scan;
+	SthTailScan *scan;			/* of the log */
+	SthTailScan *stage_scan;	/* of staged rows, or NULL: none were met */
+	bool		in_stage;
+	int64		stage_base;		/* the offset of the first staged row */
+	int64		stage_end;		/* the offset after the last one */
+	int64		stage_next;		/* where its next frame begins */
 	int			partition;
 	int64		position;		/* the next offset to return, at least */
 	bool		done;
@@ -164,8 +171,10 @@ sth_reader_seek(SthReader *reader, int partition, int64 from)
 	reader->partition = partition;
 	reader->position = from;
 	reader->done = false;
+	reader->in_stage = false;
 	reader->offset = reader->end_offset = from;
-	sth_tail_seek(reader->scan, reader->topic->log_ids[partition], from);
+	sth_tail_seek(reader->scan, reader->topic->log_ids[partition],
+				  STH_STAGE_NONE, from);
 	MemoryContextSwitchTo(old);
 }
 
@@ -242,6 +251,52 @@ resolve_columns(SthReader *reader)
 	reader->ncolumns = frame->ncolumns;
 }
 
+/* Goes to staged rows, if any is at or after the position. */
+static void
+enter_stage(SthReader *reader, const SthTailRow *row)
+{
+	int64		from = Max(reader->position - row->start_offset, 0);
+
+	check_frame(reader, sth_frame_parse(row->frame, row->frame_len, 0,
+										&reader->frame));
+	if (reader->stage_scan == NULL)
+		reader->stage_scan = sth_tail_begin_scan(reader->snapshot);
+	sth_tail_seek(reader->stage_scan,
+				  reader->topic->log_ids[reader->partition],
+				  reader->frame.stage, from);
+	reader->in_stage = true;
+	reader->stage_base = row->start_offset;
+	reader->stage_end = row->end_offset;
+	reader->stage_next = row->start_offset + from;
+}
+
+/*
+ * The next row of the tail, of the log or staged; the latter as if it were of
+ * the log.  False if there is none.
+ */
+static bool
+next_tail_row(SthReader *reader, SthTailRow *row)
+{
+	if (!reader->in_stage)
+		return sth_tail_next(reader->scan, row);
+	if (sth_tail_next(reader->stage_scan, row))
+	{
+		row->start_offset += reader->stage_base;
+		row->end_offset += reader->stage_base;
+		reader->end_offset = row->end_offset;
+		if ((row->kind != STH_FRAME_ROWS && row->kind != STH_FRAME_PART) ||
+			row->start_offset > reader->stage_next ||
+			row->end_offset > reader->stage_end)
+			report_damage(reader, "it does not follow the staged frame before it");
+		reader->stage_next = row->end_offset;
+		return true;
+	}
+	if (reader->stage_next != reader->stage_end)
+		report_damage(reader, "staged frames after it are missing");
+	reader->in_stage = false;
+	return sth_tail_next(reader->scan, row);
+}
+
 /*
  * Puts a frame together that was cut into parts, of which 'row' is the first
  * that the scan found; the others are next, in any order.
@@ -252,6 +307,7 @@ assemble_parts(SthReader *reader, const SthTailRow *row)
 	Size		chunk = sth_frame_part_capacity(STH_FRAME_MAX);
 	uint32		nparts = reader->frame.nparts;
 	Size		whole_len = 0;
+	int64		end_offset = row->end_offset;
 	Bitmapset  *seen = NULL;
 	SthTailRow	part = *row;
 
@@ -274,8 +330,8 @@ assemble_parts(SthReader *reader, const SthTailRow *row)
 		reader->stats.frame_bytes += part.frame_len;
 		if (++n == nparts)
 			break;
-		if (!sth_tail_next(reader->scan, &part) ||
-			part.end_offset != reader->end_offset)
+		if (!next_tail_row(reader, &part) ||
+			part.end_offset != end_offset)
 			report_damage(reader, "parts of it are missing");
 		check_frame(reader, sth_frame_parse(part.frame, part.frame_len, 1,
 											&reader->frame));
@@ -306,80 +362,56 @@ decode_frame(SthReader *reader)
 		check_frame(reader, sth_frame_next(&reader->cursor, &reader->row));
 }
 
-/*
- * The reader has met rows from offset 'next' on, but none at its position: is
- * it certain that no row will ever appear between?
- *
- * The offsets between were taken before those that we see.  So if no turn at
- * taking offsets of this log is on now, the transactions that took them are
- * over, and a snapshot taken after that shows what they have left.  Rows that
- * the newer snapshot shows there are for a reader with that snapshot, not for
- * this one.  A standby cannot know, and stops.
- */
-static bool
-gap_is_dead(SthReader *reader, int64 next)
+/* Takes a frame of rows, perhaps in parts, for the current one. */
+static void
+take_frame(SthReader *reader, const SthTailRow *row)
 {
-	int32		log_id = reader->topic->log_ids[reader->partition];
-	Snapshot	latest;
-	SthTailScan *scan;
-	SthTailRow	row;
-	bool		dead;
-
-	if (RecoveryInProgress() || !sth_sequencer_settled(log_id))
-		return false;
-	latest = sth_fresh_snapshot();
-	scan = sth_tail_begin_scan(latest);
-	sth_tail_seek(scan, log_id, reader->position);
-	/* of a part, the row may be counted in another part */
-	dead = sth_tail_next(scan, &row) &&
-		row.end_offset - Max(row.count, 1) >= next;
-	sth_tail_end_scan(scan);
-	UnregisterSnapshot(latest);
-	return dead;
-}
-
-/* Moves to the next frame; false if there is none to be returned. */
-static bool
-next_frame(SthReader *reader)
-{
-	SthTailRow	row;
-
-	if (reader->done || !sth_tail_next(reader->scan, &row))
-	{
-		reader->done = true;
-		return false;
-	}
-	reader->end_offset = row.end_offset;
+	reader->end_offset = row->end_offset;
+	reader->offset = row->start_offset;
 	reader->decoded = false;
 	reader->stats.frames++;
-	/* a part has its row counted in one of the parts only */
-	check_frame(reader, sth_frame_parse(row.frame, row.frame_len,
-										Max(row.count, 1), &reader->frame));
+	check_frame(reader, sth_frame_parse(row->frame, row->frame_len, row->count,
+										&reader->frame));
 	if (reader->frame.kind == STH_FRAME_PART)
-	{
-		assemble_parts(reader, &row);
-		reader->offset = row.end_offset - 1;
-	}
+		assemble_parts(reader, row);
 	else
-	{
-		if (row.count < 1)
-			report_damage(reader, "it claims to have no rows");
-		reader->stats.frame_bytes += row.frame_len;
-		reader->offset = row.end_offset - row.count;
-	}
-
-	if (reader->order == STH_READ_ORDERED &&
-		reader->offset > reader->position &&
-		!gap_is_dead(reader, reader->offset))
-	{
-		reader->done = true;
-		return false;
-	}
+		reader->stats.frame_bytes += row->frame_len;
 	if (reader->want_values || reader->want_times)
 		decode_frame(reader);
 	if (reader->offset < reader->position)
 		reader->offset = reader->position;
-	return true;
+}
+
+/* Moves to the next frame with rows; false if there is none to be returned. */
+static bool
+next_frame(SthReader *reader)
+{
+	int32		log_id = reader->topic->log_ids[reader->partition];
+	SthTailRow	row;
+
+	while (!reader->done && next_tail_row(reader, &row))
+	{
+		if (reader->order == STH_READ_ORDERED &&
+			row.start_offset > reader->position &&
+			!sth_gap_is_dead(log_id, reader->position, row.start_offset))
+			break;
+		CHECK_FOR_INTERRUPTS();
+		switch (row.kind)
+		{
+			case STH_FRAME_STAGED:
+				enter_stage(reader, &row);
+				break;
+			case STH_FRAME_VOID:
+				reader->position = Max(reader->position, row.end_offset);
+				reader->offset = reader->end_offset = reader->position;
+				break;
+			default:
+				take_frame(reader, &row);
+				return true;
+		}
+	}
+	reader->done = true;
+	return false;
 }
 
 /* Takes the values asked for out of the current row. */
@@ -480,5 +512,7 @@ void
 sth_reader_end(SthReader *reader)
 {
 	sth_tail_end_scan(reader->scan);
+	if (reader->stage_scan != NULL)
+		sth_tail_end_scan(reader->stage_scan);
 	MemoryContextDelete(reader->context);
 }

@@ -53,7 +53,10 @@ struct SthSequence
 {
 	SequenceKey key;
 	pg_atomic_uint64 next_offset;
+	pg_atomic_uint64 gap_from;	/* below it no gap is known; or NO_GAP */
 };
+
+#define NO_GAP PG_UINT64_MAX
 
 /* A backend that takes from more logs than this holds up all of them. */
 #define TURN_LOGS 8
@@ -182,7 +185,10 @@ sth_sequencer_open(Oid tail, int32 log_id, int64 next_offset)
 	else
 		sequence = hash_search(sequences, &key, HASH_ENTER_NULL, &found);
 	if (sequence != NULL && !found)
+	{
 		pg_atomic_init_u64(&sequence->next_offset, (uint64) next_offset);
+		pg_atomic_init_u64(&sequence->gap_from, NO_GAP);
+	}
 	LWLockRelease(shared->lock);
 
 	if (sequence == NULL)
@@ -309,12 +315,13 @@ sth_sequencer_settled(int32 log_id)
 }
 
 /*
- * Waits until the turns are over that are on now and concern this log.  Then
- * every transaction is over that had taken offsets of it before the call.
- * A turn lasts as long as a commit does.
+ * Waits until the turns are over that are on now and concern this log, but
+ * not longer than that many milliseconds, if it is not negative; false if some
+ * are not.  If true, every transaction is over that had taken offsets of the
+ * log before the call.  A turn lasts as long as a commit does.
  */
-void
-sth_sequencer_wait(int32 log_id)
+bool
+sth_sequencer_wait(int32 log_id, int timeout)
 {
 	for (int i = 0; i < shared->nturns; i++)
 	{
@@ -326,14 +333,58 @@ sth_sequencer_wait(int32 log_id)
 			continue;
 		while (pg_atomic_read_u64(&turn->t.counter) == counter)
 		{
+			if (timeout-- == 0)
+				return false;
 			CHECK_FOR_INTERRUPTS();
 			(void) WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 1, sth_wait_event(STH_WAIT_FOR_TURN));
-			ResetLatch(MyLatch);
 		}
 	}
 	pg_memory_barrier();
+	return true;
+}
+
+/*
+ * Notes that offsets from 'from' on may stay without rows, for the worker.
+ * Must not fail: it runs in the abort of transactions.
+ */
+void
+sth_sequencer_note_gap(SthSequence *sequence, int64 from)
+{
+	uint64		known = pg_atomic_read_u64(&sequence->gap_from);
+
+	while ((uint64) from < known &&
+		   !pg_atomic_compare_exchange_u64(&sequence->gap_from, &known,
+										   (uint64) from))
+		;
+}
+
+/* Takes over what was noted of one log of this database; false if nothing. */
+bool
+sth_sequencer_next_gap(Oid tail, int32 *log_id, int64 *from)
+{
+	HASH_SEQ_STATUS status;
+	SthSequence *sequence;
+	uint64		gap = NO_GAP;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	hash_seq_init(&status, sequences);
+	while ((sequence = hash_seq_search(&status)) != NULL)
+	{
+		if (sequence->key.database != MyDatabaseId ||
+			sequence->key.tail != tail)
+			continue;
+		gap = pg_atomic_exchange_u64(&sequence->gap_from, NO_GAP);
+		if (gap == NO_GAP)
+			continue;
+		*log_id = sequence->key.log_id;
+		*from = (int64) gap;
+		hash_seq_term(&status);
+		break;
+	}
+	LWLockRelease(shared->lock);
+	return gap != NO_GAP;
 }
 
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */

@@ -22,7 +22,10 @@ extern void sth_sequencer_begin(int nlogs, const int32 *log_ids);
 extern int64 sth_sequencer_take(SthSequence *sequence, int64 count);
 extern void sth_sequencer_end(void);
 extern bool sth_sequencer_settled(int32 log_id);
-extern void sth_sequencer_wait(int32 log_id);
+extern bool sth_sequencer_wait(int32 log_id, int timeout);
+
+extern void sth_sequencer_note_gap(SthSequence *sequence, int64 from);
+extern bool sth_sequencer_next_gap(Oid tail, int32 *log_id, int64 *from);
 
 extern void sth_sequencer_forget_log(Oid tail, int32 log_id);
 extern void sth_sequencer_forget_tail(Oid tail);

@@ -8,6 +8,12 @@
  * into parts, tuples with the same end_offset of which only the first counts
  * the row (codec/frame.h).
  *
+ * Stage 0 is the log.  A large transaction writes its rows before it has
+ * offsets for them, under a stage number of its own and by their number in
+ * the transaction; when it commits, one frame in stage 0 says which offsets
+ * they have got.  So a stage without such a frame does not count, and one
+ * whose transaction fails is dead tuples, like any aborted insert.
+ *
  * The index has (log_id, stage, end_offset), so that the frame which holds an
  * offset n is the first with end_offset > n, however long it is.  It is not
  * unique: the sequencer sees to that, and an inserter would have to wait for
@@ -30,6 +36,7 @@
 #include "access/xact.h"
 #include "base/compat.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type.h"
 #include "catalog/relations.h"
 #include "log/tail.h"
 #include "nodes/execnodes.h"
@@ -103,8 +110,8 @@ sth_tail_begin_write(void)
  * of the frame into a fresh allocation.
  */
 static HeapTuple
-form_tuple(SthTailWriter *writer, int32 log_id, int64 end_offset, int32 count,
-		   const uint8 *frame, Size frame_len)
+form_tuple(SthTailWriter *writer, int32 log_id, int32 stage, int64 end_offset,
+		   int32 count, const uint8 *frame, Size frame_len)
 {
 	HeapTuple	tuple = writer->tuple;
 	HeapTupleHeader header = tuple->t_data;
@@ -119,7 +126,7 @@ form_tuple(SthTailWriter *writer, int32 log_id, int64 end_offset, int32 count,
 
 	form = (FormData_sth_tail *) ((char *) header + header->t_hoff);
 	form->log_id = log_id;
-	form->stage = 0;
+	form->stage = stage;
 	form->end_offset = end_offset;
 	form->count = count;
 	data = (char *) header + STH_TAIL_FIXED - VARHDRSZ;
@@ -180,12 +187,12 @@ insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
  * the free space map, which also learns what is left on the page before.
  */
 void
-sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
-			   int32 count, const uint8 *frame, Size frame_len)
+sth_tail_write(SthTailWriter *writer, int32 log_id, int32 stage,
+			   int64 end_offset, int32 count, const uint8 *frame,
+			   Size frame_len)
 {
-	HeapTuple	tuple = form_tuple(writer, log_id, end_offset, count,
+	HeapTuple	tuple = form_tuple(writer, log_id, stage, end_offset, count,
 								   frame, frame_len);
-
 	bool		is_full = frame_len > STH_FRAME_MAX / 2;
 
 	heap_insert(writer->relation, tuple, writer->cid,
@@ -195,6 +202,15 @@ sth_tail_write(SthTailWriter *writer, int32 log_id, int64 end_offset,
 		writer->growing = true;
 	writer->after_full = is_full;
 	insert_index_entries(writer, tuple);
+}
+
+/* Deletes a row that nobody else is deleting. */
+void
+sth_tail_delete(SthTailWriter *writer, const ItemPointerData *tid)
+{
+	ItemPointerData copy = *tid;
+
+	simple_heap_delete(writer->relation, &copy);
 }
 
 void
@@ -219,28 +235,32 @@ sth_tail_begin_scan(Snapshot snapshot)
 	return scan;
 }
 
-static void
-set_keys(ScanKeyData *keys, int32 log_id, int64 from)
-{
-	ScanKeyInit(&keys[0], Anum_sth_tail_log_id, BTEqualStrategyNumber,
-				F_INT4EQ, Int32GetDatum(log_id));
-	ScanKeyInit(&keys[1], Anum_sth_tail_stage, BTEqualStrategyNumber,
-				F_INT4EQ, Int32GetDatum(0));
-	ScanKeyInit(&keys[2], Anum_sth_tail_end_offset, BTGreaterStrategyNumber,
-				F_INT8GT, Int64GetDatum(from));
-}
-
-/* Goes to the first frame of a log that ends after offset 'from'. */
+/* Goes to the first frame of a log's stage that ends after 'from'. */
 void
-sth_tail_seek(SthTailScan *scan, int32 log_id, int64 from)
+sth_tail_seek(SthTailScan *scan, int32 log_id, int32 stage, int64 from)
 {
 	ScanKeyData keys[3];
 
 	if (scan->scan != NULL)
 		systable_endscan_ordered(scan->scan);
-	set_keys(keys, log_id, from);
+	ScanKeyInit(&keys[0], Anum_sth_tail_log_id, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(log_id));
+	ScanKeyInit(&keys[1], Anum_sth_tail_stage, BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(stage));
+	ScanKeyInit(&keys[2], Anum_sth_tail_end_offset, BTGreaterStrategyNumber,
+				F_INT8GT, Int64GetDatum(from));
 	scan->scan = systable_beginscan_ordered(scan->relation, scan->index,
 											scan->snapshot, 3, keys);
+}
+
+static void
+report_malformed(HeapTuple tuple)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("malformed row in the tail at (%u,%u)",
+					ItemPointerGetBlockNumber(&tuple->t_self),
+					ItemPointerGetOffsetNumber(&tuple->t_self))));
 }
 
 static void
@@ -248,33 +268,57 @@ read_tuple(HeapTuple tuple, SthTailRow *row)
 {
 	FormData_sth_tail *form = (FormData_sth_tail *) GETSTRUCT(tuple);
 	char	   *data = (char *) tuple->t_data + STH_TAIL_FIXED - VARHDRSZ;
+	int64		span;
 
 	if (tuple->t_data->t_hoff != MAXALIGN(SizeofHeapTupleHeader) ||
 		tuple->t_len < STH_TAIL_FIXED ||
-		VARSIZE(data) != tuple->t_len - STH_TAIL_FIXED + VARHDRSZ ||
-		form->end_offset < form->count || form->count < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("malformed row in the tail at (%u,%u)",
-						ItemPointerGetBlockNumber(&tuple->t_self),
-						ItemPointerGetOffsetNumber(&tuple->t_self))));
+		VARSIZE(data) != tuple->t_len - STH_TAIL_FIXED + VARHDRSZ)
+		report_malformed(tuple);
 	row->end_offset = form->end_offset;
 	row->count = form->count;
 	row->frame = (const uint8 *) VARDATA(data);
 	row->frame_len = VARSIZE(data) - VARHDRSZ;
+	row->tid = tuple->t_self;
+	switch (sth_frame_span(row->frame, row->frame_len, row->count, &row->kind,
+						   &span))
+	{
+		case STH_FRAME_OK:
+			break;
+		case STH_FRAME_UNKNOWN:
+			/* the reader says so, to whom the row's topic is known */
+			span = Max(row->count, 1);
+			break;
+		default:
+			report_malformed(tuple);
+	}
+	row->start_offset = row->end_offset - span;
+	if (row->count < 0 || row->start_offset < 0)
+		report_malformed(tuple);
 }
 
-/* The next row of the log sought; it lasts until the next call. */
-bool
-sth_tail_next(SthTailScan *scan, SthTailRow *row)
+static bool
+get_row(SthTailScan *scan, ScanDirection direction, SthTailRow *row)
 {
-	HeapTuple	tuple = systable_getnext_ordered(scan->scan,
-												 ForwardScanDirection);
+	HeapTuple	tuple = systable_getnext_ordered(scan->scan, direction);
 
 	if (tuple == NULL)
 		return false;
 	read_tuple(tuple, row);
 	return true;
+}
+
+/* The next row of what was sought; it lasts until the next call. */
+bool
+sth_tail_next(SthTailScan *scan, SthTailRow *row)
+{
+	return get_row(scan, ForwardScanDirection, row);
+}
+
+/* The row before, after a seek the last one of all. */
+bool
+sth_tail_previous(SthTailScan *scan, SthTailRow *row)
+{
+	return get_row(scan, BackwardScanDirection, row);
 }
 
 void
@@ -292,39 +336,34 @@ int64
 sth_tail_end(int32 log_id, Snapshot snapshot)
 {
 	SthTailScan *scan = sth_tail_begin_scan(snapshot);
-	HeapTuple	tuple;
+	SthTailRow	row;
 	int64		end = 0;
 
-	sth_tail_seek(scan, log_id, -1);
-	tuple = systable_getnext_ordered(scan->scan, BackwardScanDirection);
-	if (tuple != NULL)
-	{
-		SthTailRow	row;
-
-		read_tuple(tuple, &row);
+	sth_tail_seek(scan, log_id, STH_STAGE_NONE, -1);
+	if (sth_tail_previous(scan, &row))
 		end = row.end_offset;
-	}
 	sth_tail_end_scan(scan);
 	return end;
 }
 
-/* Deletes all rows of a log, whose topic is being dropped. */
+/* Deletes all rows of a log, whose topic is being dropped, staged ones too. */
 void
 sth_tail_delete_log(int32 log_id)
 {
+	const SthRelations *relations = sth_relations();
 	Snapshot	snapshot = sth_fresh_snapshot();
-	SthTailScan *scan;
+	SthCatalogScan *scan;
 	HeapTuple	tuple;
 
 	sth_tail_lock();
-	scan = sth_tail_begin_scan(snapshot);
-	sth_tail_seek(scan, log_id, -1);
-	while ((tuple = systable_getnext_ordered(scan->scan,
-											 ForwardScanDirection)) != NULL)
+	scan = sth_catalog_begin(relations->tail, relations->tail_idx,
+							 RowExclusiveLock, snapshot, Anum_sth_tail_log_id,
+							 Int32GetDatum(log_id), INT4OID);
+	while ((tuple = sth_catalog_next(scan)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		simple_heap_delete(scan->relation, &tuple->t_self);
+		simple_heap_delete(sth_catalog_relation(scan), &tuple->t_self);
 	}
-	sth_tail_end_scan(scan);
+	sth_catalog_end(scan);
 	UnregisterSnapshot(snapshot);
 }

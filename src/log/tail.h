@@ -10,11 +10,16 @@
 
 #include "access/htup_details.h"
 #include "access/sdir.h"
+#include "codec/frame.h"
 #include "utils/snapshot.h"
 
+/* The stage of a log's own rows. */
+#define STH_STAGE_NONE 0
+
 /*
- * Columns of streamhouse.tail.  log_id, stage and end_offset are the index;
- * stage is 0 for committed rows of the log, which are all there are yet.
+ * Columns of streamhouse.tail.  log_id, stage and end_offset are the index.
+ * Stage 0 is the log itself; under another stage lie rows of one large
+ * transaction, by their number in it instead of by offset.
  */
 typedef struct FormData_sth_tail
 {
@@ -40,13 +45,19 @@ typedef struct FormData_sth_tail
 	(MAXALIGN(SizeofHeapTupleHeader) + 4 + 4 + 8 + 4 + VARHDRSZ)
 #define STH_FRAME_MAX ((Size) (MaxHeapTupleSize - STH_TAIL_FIXED))
 
-/* A row of the tail; the frame lies in a buffer page, at no alignment. */
+/*
+ * A row of the tail: what it says of the offsets [start_offset, end_offset).
+ * The frame lies in a buffer page, at no alignment.
+ */
 typedef struct SthTailRow
 {
+	SthFrameKind kind;
+	int64		start_offset;
 	int64		end_offset;
 	int32		count;
 	const uint8 *frame;
 	Size		frame_len;
+	ItemPointerData tid;
 } SthTailRow;
 
 typedef struct SthTailWriter SthTailWriter;
@@ -54,14 +65,17 @@ typedef struct SthTailScan SthTailScan;
 
 extern void sth_tail_lock(void);
 extern SthTailWriter *sth_tail_begin_write(void);
-extern void sth_tail_write(SthTailWriter *writer, int32 log_id,
+extern void sth_tail_write(SthTailWriter *writer, int32 log_id, int32 stage,
 						   int64 end_offset, int32 count,
 						   const uint8 *frame, Size frame_len);
+extern void sth_tail_delete(SthTailWriter *writer, const ItemPointerData *tid);
 extern void sth_tail_end_write(SthTailWriter *writer);
 
 extern SthTailScan *sth_tail_begin_scan(Snapshot snapshot);
-extern void sth_tail_seek(SthTailScan *scan, int32 log_id, int64 from);
+extern void sth_tail_seek(SthTailScan *scan, int32 log_id, int32 stage,
+						  int64 from);
 extern bool sth_tail_next(SthTailScan *scan, SthTailRow *row);
+extern bool sth_tail_previous(SthTailScan *scan, SthTailRow *row);
 extern void sth_tail_end_scan(SthTailScan *scan);
 
 extern int64 sth_tail_end(int32 log_id, Snapshot snapshot);

@@ -5,10 +5,11 @@
  *
  * At pre-commit, in this order:
  *
- *	1. the last rows are put into frames;
+ *	1. the last rows are put into frames, and staged if others are;
  *	2. the backend's turn at the sequencer begins;
  *	3. each log gives the offsets of its rows;
- *	4. the frames are inserted into the tail;
+ *	4. the frames are inserted into the tail, or one that says where the rows
+ *	   are staged;
  *	then PostgreSQL writes the commit record and takes the transaction out of
  *	the proc array, and the commit callback
  *	5. ends the turn, and wakes who waits for rows.
@@ -16,7 +17,9 @@
  * Failure: an error, a cancel or FATAL before 3 leaves nothing.  From 3 on it
  * leaves offsets that no row will have, a gap, which readers can tell from a
  * transaction that is about to commit by the turn, because the abort callback
- * ends it as well.  That holds for errors after pre-commit too, such as a
+ * ends it as well.  The callback also notes the gap for the worker, which
+ * closes it (log/voids.c), and wakes who waits, since rows behind the gap can
+ * be read now.  That holds for errors after pre-commit too, such as a
  * serialization failure.  A crash before the commit record leaves what an
  * abort leaves, and resets the sequencer, which starts from the tail again.
  * Step 5 must not fail, since the transaction is committed: it stores, and sets
@@ -44,6 +47,7 @@
 #include "miscadmin.h"
 #include "produce/commit.h"
 #include "produce/pending.h"
+#include "produce/write.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(sth_last_produced);
@@ -51,6 +55,7 @@ PG_FUNCTION_INFO_V1(sth_last_produced);
 /* Offsets that a transaction was given in one log. */
 typedef struct ProducedRange
 {
+	SthSequence *sequence;		/* while the transaction is open */
 	Oid			relid;
 	int32		topic_id;
 	int			partition;
@@ -68,44 +73,21 @@ typedef struct Produced
 static Produced *last_produced = NULL;
 static Produced *this_produced = NULL;
 
-/* Cuts a frame of one large row into parts, and inserts those. */
-static void
-write_parts(SthTailWriter *writer, int32 log_id, int64 end_offset,
-			const SthReadyFrame *frame)
-{
-	uint32		nparts = sth_frame_part_count(frame->len, STH_FRAME_MAX);
-	uint8	   *part = palloc(STH_FRAME_MAX);
-
-	Assert(frame->nrows == 1);
-	for (uint32 i = 0; i < nparts; i++)
-	{
-		Size		len = sth_frame_part(frame->data, frame->len, i, part,
-										 STH_FRAME_MAX);
-
-		sth_tail_write(writer, log_id, end_offset, i == 0 ? 1 : 0, part, len);
-	}
-	pfree(part);
-}
-
+/* Inserts what a log's offsets stand for: its rows, or where they are. */
 static void
 write_log(SthTailWriter *writer, const SthPendingLog *log, int64 base)
 {
 	SthReadyFrame **frames;
-	int			nframes = sth_rows_finish(log->rows, &frames);
-	int64		offset = base;
+	int			nframes = sth_rows_frames(log->rows, &frames);
+	int64		count = sth_rows_count(log->rows);
+	uint8		marker[STH_FRAME_MARKER_MAX];
 
-	for (int i = 0; i < nframes; i++)
-	{
-		const SthReadyFrame *frame = frames[i];
-
-		CHECK_FOR_INTERRUPTS();
-		offset += frame->nrows;
-		if (frame->len > STH_FRAME_MAX)
-			write_parts(writer, log->log_id, offset, frame);
-		else
-			sth_tail_write(writer, log->log_id, offset, frame->nrows,
-						   frame->data, frame->len);
-	}
+	if (log->stage == STH_STAGE_NONE)
+		sth_write_frames(writer, log->log_id, STH_STAGE_NONE, base, frames,
+						 nframes);
+	else
+		sth_tail_write(writer, log->log_id, STH_STAGE_NONE, base + count, 0,
+					   marker, sth_frame_put_staged(marker, log->stage, count));
 }
 
 /* Takes offsets for all logs; from here on there is no going back. */
@@ -120,13 +102,14 @@ take_offsets(int nlogs, const SthPendingLog *logs, SthSequence **sequences,
 		int64		base = sth_sequencer_take(sequences[i], count);
 		ProducedRange *range = &this_produced->ranges[i];
 
+		range->sequence = sequences[i];
 		range->relid = logs[i].relid;
 		range->topic_id = logs[i].topic_id;
 		range->partition = logs[i].partition;
 		range->first = base;
 		range->last = base + count - 1;
+		this_produced->n = i + 1;
 	}
-	this_produced->n = nlogs;
 }
 
 static void
@@ -143,9 +126,10 @@ before_commit(void)
 
 	sequences = palloc(nlogs * sizeof(SthSequence *));
 	log_ids = palloc(nlogs * sizeof(int32));
+	writer = sth_tail_begin_write();
 	for (int i = 0; i < nlogs; i++)
 	{
-		(void) sth_rows_finish(logs[i].rows, NULL);
+		sth_pending_finish(&logs[i], writer);
 		log_ids[i] = logs[i].log_id;
 		sequences[i] = sth_log_open(logs[i].log_id);
 	}
@@ -156,7 +140,6 @@ before_commit(void)
 									   offsetof(Produced, ranges) +
 									   nlogs * sizeof(ProducedRange));
 	this_produced->n = 0;
-	writer = sth_tail_begin_write();
 
 	STH_FAILPOINT("before-sequencing");
 	take_offsets(nlogs, logs, sequences, log_ids);
@@ -194,13 +177,26 @@ wake_waiters(const Produced *produced)
 			sth_waiters_wake(produced->ranges[i].topic_id);
 }
 
+/* The offsets that were taken will have no rows. */
+static void
+leave_gaps(const Produced *produced)
+{
+	for (int i = 0; i < produced->n; i++)
+		sth_sequencer_note_gap(produced->ranges[i].sequence,
+							   produced->ranges[i].first);
+	wake_waiters(produced);
+}
+
 /* Must not fail after a commit. */
 static void
 after_end(bool committed)
 {
 	sth_sequencer_end();
 	sth_pending_forget();
-	if (committed && this_produced != NULL && this_produced->n > 0)
+	/* what is left is freed by the next transaction that produces */
+	if (this_produced == NULL || this_produced->n == 0)
+		return;
+	if (committed)
 	{
 		Produced   *previous = last_produced;
 
@@ -208,7 +204,8 @@ after_end(bool committed)
 		this_produced = previous;
 		wake_waiters(last_produced);
 	}
-	/* what is left is freed by the next transaction that produces */
+	else
+		leave_gaps(this_produced);
 	if (this_produced != NULL)
 		this_produced->n = 0;
 }

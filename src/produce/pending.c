@@ -8,8 +8,22 @@
  * row that a subtransaction adds to a log sets a mark there, and the end of
  * the subtransaction removes the mark, with the rows or without.
  *
+ * Frames that take more than streamhouse.batch_memory are staged: written to
+ * the tail under a stage number, where nobody sees them until the commit says
+ * that they count (log/tail.c).  What is written has the transaction id of the
+ * subtransaction that is on, so only rows may be staged whose fate is the
+ * same: its own.  Rows of its parent, and their own, share it once it has
+ * committed, so when a subtransaction is about to commit it stages for both;
+ * but what it has so written is not let go before it has committed.  So a
+ * rollback takes back the numbers of rows, the written ones with the others,
+ * and numbers stay dense.
+ *
  * DROP of a topic leaves its rows here, since it may be rolled back; whether
  * the topic is still there is looked at when the transaction commits.
+ *
+ * Failure: an error while rows are staged aborts the subtransaction whose
+ * transaction id they have, and the frames are still here if they belong to
+ * its parent.
  *
  * Memory: a context under TopTransactionContext, which goes with it.
  *
@@ -18,10 +32,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "base/failpoint.h"
+#include "base/guc.h"
+#include "catalog/relations.h"
+#include "commands/sequence.h"
 #include "log/log.h"
 #include "log/tail.h"
 #include "miscadmin.h"
 #include "produce/pending.h"
+#include "produce/write.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -40,6 +59,7 @@ struct LogRows
 {
 	SthPendingLog public;
 	SubMark    *mark;			/* the last one set here */
+	int			nkept;			/* frames to be kept when those staged go */
 };
 
 struct SthPendingTopic
@@ -58,6 +78,18 @@ struct SthPendingTopic
 static MemoryContext pending_context = NULL;
 static SthPendingTopic *topics = NULL;
 static SubMark *marks = NULL;
+
+/* The number under which this transaction stages rows, once it does. */
+static int32 stage = STH_STAGE_NONE;
+
+/* Rows are staged when frames take this much. */
+static Size stage_at = 0;
+
+/* What this subtransaction has staged is its parent's too. */
+static SubTransactionId staged_for_parent = InvalidSubTransactionId;
+
+/* Staging goes on in steps of this size, or of batch_memory if that is less. */
+#define STAGE_STEP ((Size) 1024 * 1024)
 
 /* Goes on by one with every transaction, so that all partitions get rows. */
 static uint32 sticky_rotor = 0;
@@ -139,9 +171,12 @@ sth_pending_topic(const SthTopic *topic)
 	SthPendingTopic *pending;
 
 	if (pending_context == NULL)
+	{
 		pending_context = AllocSetContextCreate(TopTransactionContext,
 												"streamhouse pending rows",
 												ALLOCSET_DEFAULT_SIZES);
+		stage_at = (Size) sth_batch_memory * 1024;
+	}
 	sth_tail_lock();
 	pending = find_topic(topic->relid);
 	if (pending == NULL)
@@ -204,6 +239,90 @@ set_mark(LogRows *log, SubTransactionId id)
 	marks = mark;
 }
 
+/*
+ * From which row on a log's rows have the fate of a subtransaction that is on,
+ * or, if that is about to commit, of its parent.  Negative: none has.
+ */
+static int64
+own_rows_from(const LogRows *log, SubTransactionId id,
+			  SubTransactionId parent)
+{
+	const SubMark *mark = log->mark;
+	bool		own = mark != NULL && mark->id == id;
+
+	if (id == TopSubTransactionId || parent == TopSubTransactionId)
+		return 0;
+	if (parent != InvalidSubTransactionId)
+	{
+		const SubMark *outer = own ? mark->outer : mark;
+
+		if (outer != NULL && outer->id == parent)
+			return sth_rows_mark(log->public.rows, own ? 1 : 0);
+	}
+	return own ? sth_rows_mark(log->public.rows, 0) : -1;
+}
+
+/* Writes a log's frames from row 'from' on; those before are to be kept. */
+static void
+stage_log(LogRows *log, int64 from, SthTailWriter **writer)
+{
+	SthReadyFrame **frames;
+	int			n = sth_rows_frames(log->public.rows, &frames);
+	int			first = n;
+
+	while (first > 0 && frames[first - 1]->end - frames[first - 1]->nrows >= from)
+		first--;
+	log->nkept = first;
+	if (first == n)
+		return;
+	if (stage == STH_STAGE_NONE)
+		stage = (int32) nextval_internal(sth_relations()->stage_id_seq, false);
+	if (*writer == NULL)
+		*writer = sth_tail_begin_write();
+	sth_write_frames(*writer, log->public.log_id, stage, 0, frames + first,
+					 n - first);
+}
+
+/* Writes the frames of all logs that may be staged. */
+static void
+stage_rows(SubTransactionId id, SubTransactionId parent)
+{
+	SthTailWriter *writer = NULL;
+
+	for (SthPendingTopic *pending = topics; pending != NULL;
+		 pending = pending->next)
+		for (int i = 0; i < pending->npartitions; i++)
+		{
+			LogRows    *log = pending->logs[i];
+			int64		from;
+
+			if (log == NULL)
+				continue;
+			from = own_rows_from(log, id, parent);
+			if (from >= 0)
+				stage_log(log, from, &writer);
+		}
+	if (writer != NULL)
+		sth_tail_end_write(writer);
+}
+
+/* Lets go of the frames that have been written. */
+static void
+remove_staged(SubTransactionId id, SubTransactionId parent)
+{
+	for (SthPendingTopic *pending = topics; pending != NULL;
+		 pending = pending->next)
+		for (int i = 0; i < pending->npartitions; i++)
+		{
+			LogRows    *log = pending->logs[i];
+
+			if (log != NULL && own_rows_from(log, id, parent) >= 0)
+				sth_rows_remove_frames(log->public.rows, log->nkept);
+		}
+	stage_at = sth_rows_memory() +
+		Min((Size) sth_batch_memory * 1024, STAGE_STEP);
+}
+
 /* Adds a row to a partition; 'routed': the row named it. */
 void
 sth_pending_add(SthPendingTopic *pending, int partition, bool routed,
@@ -220,6 +339,11 @@ sth_pending_add(SthPendingTopic *pending, int partition, bool routed,
 	if (id != TopSubTransactionId && (log->mark == NULL || log->mark->id != id))
 		set_mark(log, id);
 	sth_rows_add(log->public.rows, time, routed, values, isnull);
+	if (sth_rows_memory() >= stage_at)
+	{
+		stage_rows(id, InvalidSubTransactionId);
+		remove_staged(id, InvalidSubTransactionId);
+	}
 }
 
 /* Takes the top mark off the stack; what becomes of the rows is the caller's. */
@@ -263,22 +387,51 @@ merge_marks(SubTransactionId id, SubTransactionId parent)
 	}
 }
 
+/* About to commit a subtransaction: stages its rows and its parent's? */
 static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId id,
-					  SubTransactionId parent, void *arg)
+before_subcommit(SubTransactionId id, SubTransactionId parent)
 {
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-		merge_marks(id, parent);
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-		while (marks != NULL && marks->id == id)
-			sth_rows_rollback_mark(pop_mark()->public.rows);
+	Size		limit = (Size) sth_batch_memory * 1024;
+
+	if (stage != STH_STAGE_NONE)
+		limit = Min(limit, STAGE_STEP);
+	if (topics == NULL || sth_rows_memory() < limit)
+		return;
+	stage_rows(id, parent);
+	STH_FAILPOINT("staged-for-parent");
+	staged_for_parent = id;
+}
+
+static void
+at_subtransaction_event(SubXactEvent event, SubTransactionId id,
+						SubTransactionId parent, void *arg)
+{
+	switch (event)
+	{
+		case SUBXACT_EVENT_PRE_COMMIT_SUB:
+			before_subcommit(id, parent);
+			break;
+		case SUBXACT_EVENT_COMMIT_SUB:
+			if (staged_for_parent == id)
+				remove_staged(id, parent);
+			staged_for_parent = InvalidSubTransactionId;
+			merge_marks(id, parent);
+			break;
+		case SUBXACT_EVENT_ABORT_SUB:
+			staged_for_parent = InvalidSubTransactionId;
+			while (marks != NULL && marks->id == id)
+				sth_rows_rollback_mark(pop_mark()->public.rows);
+			break;
+		default:
+			break;
+	}
 }
 
 /* Registers the callback; called once a process, from _PG_init. */
 void
 sth_pending_init(void)
 {
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_event, NULL);
 }
 
 /* Has this transaction rows of this topic that it would commit? */
@@ -331,10 +484,34 @@ sth_pending_logs(SthPendingLog **logs)
 	return n;
 }
 
+/*
+ * Makes a log of sth_pending_logs ready for its offsets: all its rows are in
+ * frames, and under the stage if others are.
+ */
+void
+sth_pending_finish(SthPendingLog *log, SthTailWriter *writer)
+{
+	SthReadyFrame **frames;
+	int			nframes;
+	int64		here = 0;
+
+	sth_rows_finish(log->rows);
+	nframes = sth_rows_frames(log->rows, &frames);
+	for (int i = 0; i < nframes; i++)
+		here += frames[i]->nrows;
+	if (here == sth_rows_count(log->rows))
+		return;
+	log->stage = stage;
+	sth_write_frames(writer, log->log_id, stage, 0, frames, nframes);
+}
+
 /* The transaction is over.  Must not fail: it runs after the commit record. */
 void
 sth_pending_forget(void)
 {
+	stage = STH_STAGE_NONE;
+	staged_for_parent = InvalidSubTransactionId;
+	sth_rows_forget();
 	pending_context = NULL;
 	topics = NULL;
 	marks = NULL;

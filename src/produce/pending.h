@@ -10,6 +10,7 @@
 
 #include "catalog/topic.h"
 #include "datatype/timestamp.h"
+#include "log/tail.h"
 #include "produce/rows.h"
 
 /* A topic to which this transaction produces. */
@@ -22,6 +23,7 @@ typedef struct SthPendingLog
 	int32		topic_id;
 	int			partition;
 	int32		log_id;
+	int32		stage;			/* where its rows lie already, or 0 */
 	SthRows    *rows;
 } SthPendingLog;
 
@@ -33,6 +35,7 @@ extern void sth_pending_add(SthPendingTopic *pending, int partition,
 							const Datum *values, const bool *isnull);
 extern bool sth_pending_has_rows(Oid relid);
 extern int	sth_pending_logs(SthPendingLog **logs);
+extern void sth_pending_finish(SthPendingLog *log, SthTailWriter *writer);
 extern void sth_pending_forget(void);
 
 #endif							/* STH_PRODUCE_PENDING_H */

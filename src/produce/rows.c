@@ -9,10 +9,13 @@
  * before.  A frame says nothing of offsets, so it can be made long before the
  * transaction gets any, while its rows are still in the processor's cache.
  *
- * Marks are places to which the rows can be taken back, one for each open
- * subtransaction that has added rows.  Frames are never taken apart again:
- * they are cut at marks, so that a mark stands between two frames or between
- * two rows that are not in a frame yet.
+ * Rows are numbered as they come.  Marks are numbers to which they can be
+ * taken back, one for each open subtransaction that has added rows.  Frames
+ * are never taken apart again: they are cut at marks, so that a mark stands
+ * between two frames or between two rows that are not in a frame yet.
+ *
+ * Finished frames stay until the commit, or until they are staged (stage.c):
+ * then they are gone from here, but their rows still count.
  *
  * Failure: a row counts when it is complete; an error before leaves the rows
  * as they were.
@@ -32,13 +35,6 @@
 #include "produce/rows.h"
 #include "utils/memutils.h"
 
-/* A place between rows; marks form a stack. */
-typedef struct Mark
-{
-	int			nframes;
-	int			nrows;			/* rows after the last frame */
-} Mark;
-
 struct SthRows
 {
 	MemoryContext context;
@@ -50,11 +46,11 @@ struct SthRows
 	Size		present_bytes;
 	Datum	   *plain;			/* a row's values, detoasted */
 
-	/* finished frames */
+	/* finished frames that are not staged, in order */
 	SthReadyFrame **frames;
 	int			nframes;
 	int			max_frames;
-	int64		framed_rows;
+	int64		framed_rows;	/* in frames, staged or not */
 
 	/* rows that are in no frame yet */
 	int			nrows;
@@ -70,8 +66,8 @@ struct SthRows
 	bool		routed;
 	Size		full;			/* try to make a frame at this data_len */
 
-	/* marks */
-	Mark	   *marks;
+	/* marks: how many rows there were; a stack */
+	int64	   *marks;
 	int			nmarks;
 	int			max_marks;
 };
@@ -81,6 +77,9 @@ static SthFrameScratch scratch;
 static uint8 *frame_buffer = NULL;
 static Size frame_buffer_size = 0;
 static double compression = 1.0;	/* bytes of rows per byte of frame */
+
+/* What the finished frames of this transaction take. */
+static Size frame_memory = 0;
 
 /* Learnt ratios are believed up to here: a frame stays quick to decode. */
 #define MAX_COMPRESSION 8.0
@@ -140,7 +139,7 @@ sth_rows_set_columns(SthRows *rows, int ncolumns, const SthColumn *columns)
 	uint8	   *present = palloc(rows->max_rows * present_bytes);
 
 	if (rows->nrows > 0)
-		(void) sth_rows_finish(rows, NULL);
+		sth_rows_finish(rows);
 	memcpy(copy, columns, ncolumns * sizeof(SthColumn));
 	for (int i = 0; i < ncolumns; i++)
 	{
@@ -421,6 +420,12 @@ encode_rows(SthRows *rows, int *nrows, Size *raw_len)
 	return len;
 }
 
+static inline Size
+frame_size(const SthReadyFrame *frame)
+{
+	return offsetof(SthReadyFrame, data) + frame->len;
+}
+
 /* Appends a finished frame. */
 static void
 append_frame(SthRows *rows, int nrows, Size len)
@@ -441,11 +446,13 @@ append_frame(SthRows *rows, int nrows, Size len)
 	}
 	frame = MemoryContextAlloc(rows->context,
 							   offsetof(SthReadyFrame, data) + len);
+	rows->framed_rows += nrows;
+	frame->end = rows->framed_rows;
 	frame->nrows = nrows;
 	frame->len = len;
 	memcpy(frame->data, frame_buffer, len);
 	rows->frames[rows->nframes++] = frame;
-	rows->framed_rows += nrows;
+	frame_memory += frame_size(frame);
 }
 
 /* Forgets the first n rows, which have become the last frame. */
@@ -454,16 +461,6 @@ remove_first_rows(SthRows *rows, int n)
 {
 	int			left = rows->nrows - n;
 
-	for (int i = 0; i < rows->nmarks; i++)
-	{
-		Mark	   *mark = &rows->marks[i];
-
-		if (mark->nrows == 0)
-			continue;
-		Assert(mark->nrows >= n);
-		mark->nrows -= n;
-		mark->nframes = rows->nframes;
-	}
 	if (left > 0)
 	{
 		uint32		shift = rows->row_pos[n];
@@ -492,9 +489,14 @@ rows_before_mark(SthRows *rows)
 {
 	int			n = rows->nrows;
 
-	for (int i = 0; i < rows->nmarks; i++)
-		if (rows->marks[i].nrows > 0 && rows->marks[i].nrows < n)
-			n = rows->marks[i].nrows;
+	for (int i = rows->nmarks - 1; i >= 0; i--)
+	{
+		int64		before = rows->marks[i] - rows->framed_rows;
+
+		if (before <= 0)
+			break;
+		n = Min(n, before);
+	}
 	return n;
 }
 
@@ -540,38 +542,63 @@ make_frames(SthRows *rows, bool all)
 	}
 }
 
-/*
- * Makes frames of all rows.  Returns their number, and in *frames where they
- * are, if the caller wants to know.
- */
-int
-sth_rows_finish(SthRows *rows, SthReadyFrame ***frames)
+/* Makes frames of all rows. */
+void
+sth_rows_finish(SthRows *rows)
 {
 	make_frames(rows, true);
-	if (frames != NULL)
-		*frames = rows->frames;
+}
+
+/* The finished frames that are here; returns their number. */
+int
+sth_rows_frames(SthRows *rows, SthReadyFrame ***frames)
+{
+	*frames = rows->frames;
 	return rows->nframes;
+}
+
+/* Frees all frames but the first 'left'; their rows count on. */
+void
+sth_rows_remove_frames(SthRows *rows, int left)
+{
+	while (rows->nframes > left)
+	{
+		SthReadyFrame *frame = rows->frames[--rows->nframes];
+
+		frame_memory -= frame_size(frame);
+		pfree(frame);
+	}
+}
+
+/* What finished frames take, in all logs. */
+Size
+sth_rows_memory(void)
+{
+	return frame_memory;
+}
+
+/* The transaction is over, and its memory with it.  Must not fail. */
+void
+sth_rows_forget(void)
+{
+	frame_memory = 0;
 }
 
 /* Sets a mark behind the rows there are. */
 void
 sth_rows_push_mark(SthRows *rows)
 {
-	Mark	   *mark;
-
 	if (rows->nmarks == rows->max_marks)
 	{
 		int			max = Max(rows->max_marks * 2, 4);
 
 		if (rows->marks == NULL)
-			rows->marks = MemoryContextAlloc(rows->context, max * sizeof(Mark));
+			rows->marks = MemoryContextAlloc(rows->context, max * sizeof(int64));
 		else
-			rows->marks = repalloc(rows->marks, max * sizeof(Mark));
+			rows->marks = repalloc(rows->marks, max * sizeof(int64));
 		rows->max_marks = max;
 	}
-	mark = &rows->marks[rows->nmarks++];
-	mark->nframes = rows->nframes;
-	mark->nrows = rows->nrows;
+	rows->marks[rows->nmarks++] = sth_rows_count(rows);
 }
 
 /* Removes the last mark and keeps what came after it. */
@@ -582,26 +609,31 @@ sth_rows_drop_mark(SthRows *rows)
 	rows->nmarks--;
 }
 
+/* How many rows there were at the last mark (depth 0) or one before. */
+int64
+sth_rows_mark(const SthRows *rows, int depth)
+{
+	Assert(depth < rows->nmarks);
+	return rows->marks[rows->nmarks - 1 - depth];
+}
+
 /*
- * Removes the last mark and what came after it.  Must not fail: it runs in
- * the abort of a subtransaction.
+ * Removes the last mark and what came after it, staged or not.  Must not
+ * fail: it runs in the abort of a subtransaction.
  */
 void
 sth_rows_rollback_mark(SthRows *rows)
 {
-	Mark	   *mark;
+	int64		mark;
+	int			left = rows->nframes;
 
 	Assert(rows->nmarks > 0);
-	mark = &rows->marks[--rows->nmarks];
-	while (rows->nframes > mark->nframes)
-	{
-		SthReadyFrame *frame = rows->frames[--rows->nframes];
-
-		rows->framed_rows -= frame->nrows;
-		pfree(frame);
-	}
-	Assert(rows->nrows >= mark->nrows);
-	rows->nrows = mark->nrows;
+	mark = rows->marks[--rows->nmarks];
+	while (left > 0 && rows->frames[left - 1]->end > mark)
+		left--;
+	sth_rows_remove_frames(rows, left);
+	rows->framed_rows = Min(rows->framed_rows, mark);
+	rows->nrows = (int) (mark - rows->framed_rows);
 	rows->data_len = rows->nrows == 0 ? 0 :
 		rows->row_pos[rows->nrows - 1] + rows->row_len[rows->nrows - 1];
 }

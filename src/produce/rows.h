@@ -16,6 +16,7 @@ typedef struct SthRows SthRows;
 /* A finished frame; longer than STH_FRAME_MAX if it holds one large row. */
 typedef struct SthReadyFrame
 {
+	int64		end;			/* number of its last row, counted from 1 */
 	int32		nrows;
 	uint32		len;
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];
@@ -32,7 +33,12 @@ extern int64 sth_rows_count(const SthRows *rows);
 extern void sth_rows_push_mark(SthRows *rows);
 extern void sth_rows_drop_mark(SthRows *rows);
 extern void sth_rows_rollback_mark(SthRows *rows);
+extern int64 sth_rows_mark(const SthRows *rows, int depth);
 
-extern int	sth_rows_finish(SthRows *rows, SthReadyFrame ***frames);
+extern void sth_rows_finish(SthRows *rows);
+extern int	sth_rows_frames(SthRows *rows, SthReadyFrame ***frames);
+extern void sth_rows_remove_frames(SthRows *rows, int left);
+extern Size sth_rows_memory(void);
+extern void sth_rows_forget(void);
 
 #endif							/* STH_PRODUCE_ROWS_H */

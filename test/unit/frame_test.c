@@ -299,6 +299,57 @@ test_parts(void)
 	   "and put together again");
 }
 
+/* Frames without rows of their own, byte by byte as docs/format.md has them. */
+static void
+test_markers(void)
+{
+	static const uint8_t staged[] = {
+		0x02,					/* staged */
+		0x07, 0x00, 0x00, 0x00, /* under stage 7 */
+		0x40, 0x42, 0x0f, 0x00, 0x00, 0x00, 0x00, 0x00	/* a million rows */
+	};
+	static const uint8_t hole[] = {
+		0x03,					/* void */
+		0x05, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00	/* five offsets */
+	};
+	uint8_t		frame[STH_FRAME_MARKER_MAX];
+	uint8_t		copy[sizeof(staged)];
+	SthFrame	parsed;
+	SthFrameKind kind;
+	int64_t		span;
+
+	ok(sth_frame_put_staged(frame, 7, 1000000) == sizeof(staged) &&
+	   memcmp(frame, staged, sizeof(staged)) == 0 &&
+	   sth_frame_parse(staged, sizeof(staged), 0, &parsed) == STH_FRAME_OK &&
+	   parsed.kind == STH_FRAME_STAGED && parsed.stage == 7 &&
+	   parsed.span == 1000000, "staged rows are pointed to");
+	ok(sth_frame_put_void(frame, 5) == sizeof(hole) &&
+	   memcmp(frame, hole, sizeof(hole)) == 0 &&
+	   sth_frame_parse(hole, sizeof(hole), 0, &parsed) == STH_FRAME_OK &&
+	   parsed.kind == STH_FRAME_VOID && parsed.span == 5,
+	   "a void says how long it is");
+	ok(sth_frame_span(staged, sizeof(staged), 0, &kind, &span) == STH_FRAME_OK &&
+	   kind == STH_FRAME_STAGED && span == 1000000 &&
+	   sth_frame_span(hole, sizeof(hole), 0, &kind, &span) == STH_FRAME_OK &&
+	   kind == STH_FRAME_VOID && span == 5, "which is known without parsing");
+	ok(sth_frame_span(hole, sizeof(hole), 1, &kind, &span) == STH_FRAME_DAMAGED &&
+	   sth_frame_span(hole, sizeof(hole) - 1, 0, &kind, &span) == STH_FRAME_DAMAGED &&
+	   sth_frame_span(hole, 0, 0, &kind, &span) == STH_FRAME_DAMAGED,
+	   "a void with rows, or cut off, is damage");
+	memcpy(copy, staged, sizeof(staged));
+	copy[12] = 0x80;
+	ok(sth_frame_parse(copy, sizeof(copy), 0, &parsed) == STH_FRAME_DAMAGED,
+	   "a negative length is damage");
+	memcpy(copy, staged, sizeof(staged));
+	copy[1] = 0;
+	ok(sth_frame_parse(copy, sizeof(copy), 0, &parsed) == STH_FRAME_DAMAGED,
+	   "so is no stage");
+	memcpy(copy, staged, sizeof(staged));
+	copy[0] |= 0x40;
+	ok(sth_frame_parse(copy, sizeof(copy), 0, &parsed) == STH_FRAME_DAMAGED,
+	   "so are bits that mean nothing");
+}
+
 static void
 test_refusals(void)
 {
@@ -359,6 +410,7 @@ main(void)
 	test_round_trips();
 	test_damage();
 	test_parts();
+	test_markers();
 	test_refusals();
 	test_vector();
 	return done_testing();

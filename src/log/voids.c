@@ -1,0 +1,323 @@
+/*-------------------------------------------------------------------------
+ *
+ * voids.c
+ *	  Closing gaps for good.
+ *
+ * A void is a row of the tail that says that no row has the offsets of a
+ * range, because the transaction that had taken them failed.  With it readers
+ * pass where they could not know before: on a standby.
+ *
+ * For one log, in this order, in a transaction of its own:
+ *
+ *	1. the database's log-owner lock, until the commit: one process at a time
+ *	   closes gaps of a database, or moves rows of it elsewhere;
+ *	2. the log's topic is locked, so that it is not dropped meanwhile;
+ *	3. the log's next offset is read;
+ *	4. turns at taking offsets of it that are on are waited for;
+ *	5. a snapshot is taken, and what it does not show below that next offset
+ *	   becomes voids.  A void that the gap follows directly is replaced by one
+ *	   that covers both, so that failures one after the other leave one row.
+ *
+ * Why nothing can appear there any more: see gaps.c.  Of a log that nobody has
+ * opened since the server started every gap is from before, and dead, if it
+ * is not open after the snapshot was taken: then all that the snapshot shows
+ * is from before as well.
+ *
+ * Gaps are noted where they arise, by the abort of the transaction, and where
+ * a reader has met them.  A crash leaves no notes; so after a start the worker
+ * looks once at every log, at its last frames.
+ *
+ * Failure: an error or a crash undoes the transaction.  What was noted is
+ * noted again for the next turn, if the error can be caught.  DROP waits for
+ * step 2, or the log is left for later if the topic is locked.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/relations.h"
+#include "catalog/pg_type.h"
+#include "catalog/topic.h"
+#include "codec/frame.h"
+#include "log/gaps.h"
+#include "log/log.h"
+#include "log/tail.h"
+#include "log/voids.h"
+#include "log/waiters.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/snapmgr.h"
+
+/* How many of a log's last frames are looked at after a start. */
+#define LOOK_BACK 100000
+
+/* How long a log's turns are waited for, in milliseconds. */
+#define WAIT_FOR_TURNS 100
+
+/* A gap that was noted: from where on a log may have some. */
+typedef struct NotedGap
+{
+	int32		log_id;
+	int64		from;
+} NotedGap;
+
+/* The topic of a log, and its table; false if the log is gone. */
+static bool
+find_topic(int32 log_id, int32 *topic_id, Oid *relid)
+{
+	const SthRelations *relations = sth_relations();
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+
+	scan = sth_catalog_begin(relations->log, relations->log_pkey,
+							 AccessShareLock, snapshot, Anum_sth_log_log_id,
+							 Int32GetDatum(log_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	*topic_id = tuple == NULL ? 0 :
+		((FormData_sth_log *) GETSTRUCT(tuple))->topic_id;
+	sth_catalog_end(scan);
+	scan = sth_catalog_begin(relations->topic, relations->topic_pkey,
+							 AccessShareLock, snapshot,
+							 Anum_sth_topic_topic_id,
+							 Int32GetDatum(*topic_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	*relid = tuple == NULL ? InvalidOid :
+		((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
+	sth_catalog_end(scan);
+	UnregisterSnapshot(snapshot);
+	return OidIsValid(*relid);
+}
+
+/* Writes voids for what is missing of a log in [from, until). */
+static void
+fill(int32 log_id, int64 from, int64 until, Snapshot snapshot)
+{
+	SthTailWriter *writer;
+	SthGap		gap;
+
+	sth_tail_lock();
+	writer = sth_tail_begin_write();
+	for (; sth_gap_find(log_id, snapshot, from, until, &gap); from = gap.end)
+	{
+		uint8		frame[STH_FRAME_MARKER_MAX];
+		int64		start = gap.start;
+
+		/* one that this transaction has just written is not in the snapshot */
+		if (gap.after_void)
+		{
+			sth_tail_delete(writer, &gap.void_tid);
+			start = gap.void_start;
+		}
+		sth_tail_write(writer, log_id, STH_STAGE_NONE, gap.end, 0, frame,
+					   sth_frame_put_void(frame, gap.end - start));
+	}
+	sth_tail_end_write(writer);
+}
+
+/*
+ * Below which offset gaps of the log are dead, under the snapshot that is
+ * taken for it; false if that is not known yet.
+ */
+static bool
+settle(int32 log_id, int64 *until, Snapshot *snapshot)
+{
+	if (sth_log_is_open(log_id))
+	{
+		*until = sth_log_next_offset(log_id);
+		if (!sth_sequencer_wait(log_id, WAIT_FOR_TURNS))
+			return false;
+		*snapshot = sth_fresh_snapshot();
+		return true;
+	}
+	*snapshot = sth_fresh_snapshot();
+	*until = sth_tail_end(log_id, *snapshot);
+	if (!sth_log_is_open(log_id))
+		return true;
+	UnregisterSnapshot(*snapshot);
+	return false;
+}
+
+/* Where the first gap near the end of a log begins; false if there is none. */
+static bool
+look_back(int32 log_id, int64 *from)
+{
+	Snapshot	snapshot = sth_fresh_snapshot();
+	bool		found = sth_gap_look_back(log_id, snapshot, LOOK_BACK, from);
+
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
+/*
+ * Closes the gaps of a log from 'from' on; false if it cannot be done now.
+ * *topic_id is the log's topic if there may be something new to read.
+ */
+static bool
+close_gaps(int32 log_id, int64 from, int32 *topic_id)
+{
+	Snapshot	snapshot;
+	int64		until;
+	Oid			relid;
+
+	if (!find_topic(log_id, topic_id, &relid))
+		return true;
+	if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		return false;
+	/* while it was not locked it may have gone */
+	if (!find_topic(log_id, topic_id, &relid))
+		return true;
+	if (!settle(log_id, &until, &snapshot))
+		return false;
+	fill(log_id, Max(from, sth_log_start_offset(log_id, snapshot)), until,
+		 snapshot);
+	UnregisterSnapshot(snapshot);
+	return true;
+}
+
+/*
+ * One process at a time per database; until the transaction ends.  The lock
+ * is not on the tail itself, which producers share.
+ */
+static void
+lock_log_owner(void)
+{
+	LockDatabaseObject(sth_relations()->tail, InvalidOid, 0, ExclusiveLock);
+}
+
+/*
+ * Does one log in a transaction of its own: from 'from' on or, if that is
+ * negative, its end.  False if it has to be done again.
+ */
+static bool
+close_in_transaction(int32 log_id, int64 from)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int32		topic_id = 0;
+	bool		done = true;
+
+	StartTransactionCommand();
+	if (sth_relations_if_exist() != NULL &&
+		(from >= 0 || look_back(log_id, &from)))
+	{
+		lock_log_owner();
+		done = close_gaps(log_id, from, &topic_id);
+		if (!done)
+			sth_sequencer_note_gap(sth_log_open(log_id), from);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (topic_id != 0)
+		sth_waiters_wake(topic_id);
+	return done;
+}
+
+/*
+ * The tail's OID, and in *log_ids, if it is asked for, the numbers of all
+ * logs; InvalidOid if the extension is not there.
+ */
+static Oid
+list_logs(List **log_ids)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const SthRelations *relations;
+	Oid			tail = InvalidOid;
+
+	StartTransactionCommand();
+	relations = sth_relations_if_exist();
+	if (relations != NULL)
+		tail = relations->tail;
+	if (relations != NULL && log_ids != NULL)
+	{
+		Relation	rel = table_open(relations->log, AccessShareLock);
+		Snapshot	snapshot = sth_fresh_snapshot();
+		SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot,
+											  0, NULL);
+		HeapTuple	tuple;
+
+		while ((tuple = systable_getnext(scan)) != NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(context);
+
+			*log_ids = lappend_int(*log_ids,
+								   ((FormData_sth_log *) GETSTRUCT(tuple))->log_id);
+			MemoryContextSwitchTo(old);
+		}
+		systable_endscan(scan);
+		UnregisterSnapshot(snapshot);
+		table_close(rel, AccessShareLock);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return tail;
+}
+
+/* Notes gaps again, those from number 'first' on, for another turn. */
+static void
+note_again(Oid tail, const NotedGap *gaps, int first, int ngaps)
+{
+	for (int i = first; i < ngaps; i++)
+	{
+		SthSequence *sequence = sth_sequencer_find(tail, gaps[i].log_id);
+
+		if (sequence != NULL)
+			sth_sequencer_note_gap(sequence, gaps[i].from);
+	}
+}
+
+/* Closes the gaps that were noted; returns how many have to wait. */
+static int
+close_noted(Oid tail)
+{
+	NotedGap   *gaps = palloc(sizeof(NotedGap));
+	int			ngaps = 0;
+	volatile int done = 0;
+	volatile int later = 0;
+
+	while (sth_sequencer_next_gap(tail, &gaps[ngaps].log_id, &gaps[ngaps].from))
+		gaps = repalloc(gaps, (++ngaps + 1) * sizeof(NotedGap));
+	PG_TRY();
+	{
+		for (; done < ngaps; done++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (!close_in_transaction(gaps[done].log_id, gaps[done].from))
+				later++;
+		}
+	}
+	PG_CATCH();
+	{
+		note_again(tail, gaps, done, ngaps);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return later;
+}
+
+/*
+ * Closes the gaps that were noted in this database, after a start ('all')
+ * also those at the end of every log.  Called by the worker, outside of a
+ * transaction and in a memory context that it resets.  True if some could not
+ * be closed yet, and have to be tried again in a while.
+ */
+bool
+sth_voids_write(bool all)
+{
+	List	   *log_ids = NIL;
+	Oid			tail = list_logs(all ? &log_ids : NULL);
+	ListCell   *lc;
+	int			later = 0;
+
+	if (!OidIsValid(tail))
+		return false;
+	foreach(lc, log_ids)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!close_in_transaction(lfirst_int(lc), -1))
+			later++;
+	}
+	return later + close_noted(tail) > 0;
+}
