@@ -214,6 +214,12 @@ RETURNS SETOF anyelement
 COMMENT ON FUNCTION streamhouse.read(anyelement, int, bigint, int, int) IS
     'rows of one partition from an offset on, in order, up to the first offset that may still be filled; topic is given as NULL::topic; max_bytes counts the bytes of values, and at least one row is returned if there is one';
 
+CREATE FUNCTION streamhouse.verify(topic regclass DEFAULT NULL, deep boolean DEFAULT true, OUT topic regclass, OUT partition int, OUT "at" bigint, OUT problem text)
+RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sth_verify';
+COMMENT ON FUNCTION streamhouse.verify(regclass, boolean) IS
+    'what is damaged of a topic, or of all topics that the user may read: gaps, overlaps and, if deep, rows that cannot be read; nothing if all is well';
+
 --
 -- Consume
 --
@@ -251,6 +257,12 @@ RETURNS bigint
 COMMENT ON FUNCTION streamhouse.next_offset(int) IS
     'internal: the next offset that a log will give, for the view logs';
 
+CREATE FUNCTION streamhouse.stable_offset(log_id int)
+RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_stable_offset';
+COMMENT ON FUNCTION streamhouse.stable_offset(int) IS
+    'internal: where ordered readers of a log stop, for the view logs';
+
 CREATE VIEW streamhouse.topics WITH (security_barrier) AS
 SELECT n.nspname AS schema,
        c.relname AS name,
@@ -284,6 +296,7 @@ SELECT t.relid::pg_catalog.regclass AS topic,
        l.partition,
        l.log_id,
        l.start_offset,
+       streamhouse.stable_offset(l.log_id) AS stable_offset,
        streamhouse.next_offset(l.log_id) AS next_offset
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
@@ -297,6 +310,7 @@ COMMENT ON COLUMN streamhouse.logs.topic IS 'the topic';
 COMMENT ON COLUMN streamhouse.logs.partition IS 'number of the partition, from 0';
 COMMENT ON COLUMN streamhouse.logs.log_id IS 'number of the log, never used again in this database';
 COMMENT ON COLUMN streamhouse.logs.start_offset IS 'the first offset that the log still has';
+COMMENT ON COLUMN streamhouse.logs.stable_offset IS 'where poll() and read() stop now: the first offset that may still be filled';
 COMMENT ON COLUMN streamhouse.logs.next_offset IS 'the offset that the next row will get; on a standby and before the first row since the server started: the offset after the last committed row';
 
 CREATE FUNCTION streamhouse.group_position(group_id int, log_id int)
@@ -354,7 +368,9 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.create_group(text, regclass, text),
     streamhouse.drop_group(text, regclass),
     streamhouse.poll(text, anyelement, int, int, interval, int[]),
+    streamhouse.verify(regclass, boolean),
     streamhouse.next_offset(int),
+    streamhouse.stable_offset(int),
     streamhouse.group_position(int, int)
 TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE streamhouse.wait(text, regclass, interval) TO PUBLIC;

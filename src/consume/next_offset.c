@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * next_offset.c
- *	  next_offset(): where a log ends, for the views.
+ *	  next_offset(), stable_offset(): where a log ends, for the views.
  *
  * Views show what was there when their snapshot was taken, and a topic may be
  * gone since, or locked for long.  So no lock is taken, and nothing is an
@@ -16,10 +16,12 @@
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "fmgr.h"
+#include "log/gaps.h"
 #include "log/log.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(sth_next_offset);
+PG_FUNCTION_INFO_V1(sth_stable_offset);
 
 /* One int4 or oid column of the row of a table that a key finds; 0: none. */
 static int32
@@ -48,12 +50,11 @@ table_of_topic(HeapTuple tuple)
 	return (int32) ((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
 }
 
-/* next_offset(log_id int): NULL for who may not know of it */
-Datum
-sth_next_offset(PG_FUNCTION_ARGS)
+/* May the user know of the topic that a log belongs to? */
+static bool
+log_is_visible(int32 log_id)
 {
 	const SthRelations *relations = sth_relations();
-	int32		log_id = PG_GETARG_INT32(0);
 	Snapshot	snapshot = sth_fresh_snapshot();
 	int32		topic_id;
 	Oid			relid = InvalidOid;
@@ -65,7 +66,27 @@ sth_next_offset(PG_FUNCTION_ARGS)
 							  Anum_sth_topic_topic_id, topic_id, snapshot,
 							  table_of_topic);
 	UnregisterSnapshot(snapshot);
-	if (!OidIsValid(relid) || !sth_topic_is_visible(relid))
+	return OidIsValid(relid) && sth_topic_is_visible(relid);
+}
+
+/* next_offset(log_id int): NULL for who may not know of it */
+Datum
+sth_next_offset(PG_FUNCTION_ARGS)
+{
+	int32		log_id = PG_GETARG_INT32(0);
+
+	if (!log_is_visible(log_id))
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(sth_log_next_offset(log_id));
+}
+
+/* stable_offset(log_id int): likewise */
+Datum
+sth_stable_offset(PG_FUNCTION_ARGS)
+{
+	int32		log_id = PG_GETARG_INT32(0);
+
+	if (!log_is_visible(log_id))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(sth_log_stable_offset(log_id));
 }

@@ -30,16 +30,20 @@ sth_topic_argument(FunctionCallInfo fcinfo, int n)
 	return relid;
 }
 
-/*
- * Opens a topic of which the user may read all: with SELECT on the table, or
- * on each of its columns.
- */
+/* May the user read all of a table: as a whole, or each of its columns? */
+bool
+sth_topic_can_select(Oid relid)
+{
+	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT,
+								  ACLMASK_ALL) == ACLCHECK_OK;
+}
+
+/* Opens a topic of which the user may read all. */
 Relation
 sth_topic_open_for_select(Oid relid)
 {
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT,
-								  ACLMASK_ALL) != ACLCHECK_OK)
+	if (!sth_topic_can_select(relid))
 		aclcheck_error(ACLCHECK_NO_PRIV,
 					   get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));

@@ -13,6 +13,7 @@
 #include "utils/relcache.h"
 
 extern Oid	sth_topic_argument(FunctionCallInfo fcinfo, int n);
+extern bool sth_topic_can_select(Oid relid);
 extern Relation sth_topic_open_for_select(Oid relid);
 extern Bitmapset *sth_all_columns(Relation rel);
 

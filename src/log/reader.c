@@ -495,6 +495,13 @@ sth_reader_position(const SthReader *reader)
 	return reader->position;
 }
 
+/* The offset after the frame that was looked at last. */
+int64
+sth_reader_frame_end(const SthReader *reader)
+{
+	return reader->end_offset;
+}
+
 /* Bytes of the values of the row that was returned last, if any were read. */
 Size
 sth_reader_row_size(const SthReader *reader)

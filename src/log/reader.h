@@ -34,6 +34,7 @@ extern SthReader *sth_reader_begin(Relation rel, const SthTopic *topic,
 extern void sth_reader_seek(SthReader *reader, int partition, int64 from);
 extern bool sth_reader_next(SthReader *reader, Datum *values, bool *isnull);
 extern int64 sth_reader_position(const SthReader *reader);
+extern int64 sth_reader_frame_end(const SthReader *reader);
 extern Size sth_reader_row_size(const SthReader *reader);
 extern const SthReadStats *sth_reader_stats(const SthReader *reader);
 extern void sth_reader_end(SthReader *reader);
