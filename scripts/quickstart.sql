@@ -31,17 +31,18 @@ SELECT * FROM streamhouse.logs;
 
 \qecho
 \qecho '-- A consumer takes rows and stores results in one transaction: exactly once.'
-CREATE TABLE requests (client text, n bigint);
+CREATE TABLE requests (consumer int, client text, n bigint);
 SELECT streamhouse.create_group('counter', 'access_log');
 BEGIN;
-INSERT INTO requests SELECT client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 6000) GROUP BY 1;
+INSERT INTO requests SELECT 0, client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 6000) GROUP BY client;
 ROLLBACK;
-\qecho '-- ... rolled back: nothing was taken.  Now for good, in two transactions.'
-BEGIN;
-INSERT INTO requests SELECT client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 6000) GROUP BY 1;
-COMMIT;
-BEGIN;
-INSERT INTO requests SELECT client, count(*) FROM streamhouse.poll('counter', NULL::access_log, max_records => 2147483647, max_bytes => 2147483647) GROUP BY 1;
-COMMIT;
-SELECT sum(n) AS consumed FROM requests;
-SELECT * FROM streamhouse.consumer_lag ORDER BY partition;
+\qecho '-- ... rolled back: nothing was taken.  From here on two consumers do this:'
+CREATE PROCEDURE consume(consumer int) LANGUAGE plpgsql AS $$
+BEGIN
+    WHILE EXISTS (SELECT FROM streamhouse.consumer_lag WHERE consumer_group = 'counter' AND lag > 0) LOOP
+        INSERT INTO requests SELECT consumer, client, count(*)
+        FROM streamhouse.poll('counter', NULL::access_log, max_records => 50) GROUP BY client;
+        COMMIT;
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END $$;
