@@ -342,6 +342,24 @@ EXECUTE q ('prepared', 1);
 EXECUTE q ('prepared', 1);
 DEALLOCATE q;
 
+-- after DDL those whose result has other columns have to be prepared again
+CREATE FOREIGN TABLE bare (n int) SERVER streamhouse;
+INSERT INTO bare VALUES (1), (2), (3), (4);
+SELECT streamhouse.create_group('g', 'bare');
+PREPARE q AS SELECT * FROM streamhouse.poll('g', NULL::bare, 1);
+PREPARE r AS INSERT INTO copied SELECT n FROM streamhouse.poll('g', NULL::bare, 1) RETURNING n;
+EXECUTE q;
+EXECUTE r;
+ALTER FOREIGN TABLE bare ADD COLUMN m int;
+EXECUTE q;
+EXECUTE r;
+DEALLOCATE q;
+PREPARE q AS SELECT * FROM streamhouse.poll('g', NULL::bare, 1);
+EXECUTE q;
+DEALLOCATE q;
+DEALLOCATE r;
+DROP FOREIGN TABLE bare;
+
 -- a gap that a failed producer has left
 SELECT streamhouse.create_topic('gaps', columns => 'n int', key => NULL);
 SELECT streamhouse.create_group('g', 'gaps');

@@ -14,6 +14,7 @@
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "consume/claim.h"
+#include "consume/prepared.h"
 #include "ddl/ddl.h"
 #include "fmgr.h"
 #include "log/log.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	sth_sequencer_init();
 	sth_waiters_init();
 	sth_claim_init();
+	sth_prepared_init();
 	sth_relations_init();
 	sth_topic_init();
 

@@ -9,6 +9,7 @@
 
 #include "base/compat.h"
 #include "catalog/topic.h"
+#include "consume/prepared.h"
 #include "consume/topic_argument.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -27,6 +28,7 @@ sth_topic_argument(FunctionCallInfo fcinfo, int n)
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("the topic must be given as a null value of its row type"),
 				 errhint("Write NULL::name_of_the_topic.")));
+	sth_prepared_note();
 	return relid;
 }
 
