@@ -12,6 +12,7 @@
 
 int			sth_max_logs = 16384;
 int			sth_max_record_size = 16 * 1024;
+int			sth_max_workers = 4;
 
 #ifdef STH_FAILPOINTS
 char	   *sth_failpoint = NULL;
@@ -33,6 +34,13 @@ sth_guc_init(void)
 							&sth_max_record_size,
 							16 * 1024, 1, 256 * 1024,
 							PGC_SUSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.max_workers",
+							"Sets how many databases can have a background worker of streamhouse at the same time.",
+							"Others are served in turn. With 0 there are none.",
+							&sth_max_workers,
+							4, 0, 64,
+							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",

@@ -10,6 +10,7 @@
 
 extern int	sth_max_logs;		/* logs open at once, of all databases */
 extern int	sth_max_record_size;	/* kB */
+extern int	sth_max_workers;	/* of all databases, the launcher aside */
 
 #ifdef STH_FAILPOINTS
 extern char *sth_failpoint;
