@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "consume/claim.h"
@@ -23,6 +24,7 @@
 #include "miscadmin.h"
 #include "produce/commit.h"
 #include "produce/pending.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -43,6 +45,7 @@ _PG_init(void)
 				 errhint("Add streamhouse to shared_preload_libraries in postgresql.conf and restart the server.")));
 
 	sth_guc_init();
+	sth_wakeup_init();
 	sth_sequencer_init();
 	sth_waiters_init();
 	sth_claim_init();
@@ -55,4 +58,5 @@ _PG_init(void)
 	sth_commit_init();
 	sth_pending_init();
 	sth_ddl_init();
+	sth_worker_init();
 }

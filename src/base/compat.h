@@ -23,10 +23,13 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_database.h"
 #include "commands/explain.h"
+#include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/pathnode.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -49,10 +52,13 @@
 typedef enum SthWait
 {
 	STH_WAIT_FOR_ROWS,
-	STH_WAIT_FOR_TURN
+	STH_WAIT_FOR_TURN,
+	STH_WAIT_IN_LAUNCHER,
+	STH_WAIT_IN_WORKER,
+	STH_WAIT_FOR_PARKING
 } SthWait;
 
-#define STH_NWAITS (STH_WAIT_FOR_TURN + 1)
+#define STH_NWAITS (STH_WAIT_FOR_PARKING + 1)
 
 /* Extensions name their wait events from 17 on. */
 static inline uint32
@@ -60,7 +66,9 @@ sth_wait_event(SthWait wait)
 {
 #if PG_VERSION_NUM >= 170000
 	static const char *const names[STH_NWAITS] = {
-		"StreamhouseConsumeWait", "StreamhouseLogTurn"
+		"StreamhouseConsumeWait", "StreamhouseLogTurn",
+		"StreamhouseLauncherMain", "StreamhouseWorkerMain",
+		"StreamhouseWorkerPark"
 	};
 	static uint32 events[STH_NWAITS];
 
@@ -69,6 +77,17 @@ sth_wait_event(SthWait wait)
 	return events[wait];
 #else
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* Does the current user own the database, as by membership? */
+static inline bool
+sth_owns_database(Oid database)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	return pg_database_ownercheck(database, GetUserId());
 #endif
 }
 

@@ -13,6 +13,7 @@
 int			sth_max_logs = 16384;
 int			sth_max_record_size = 16 * 1024;
 int			sth_batch_memory = 4 * 1024;
+int			sth_max_workers = 4;
 
 #ifdef STH_FAILPOINTS
 char	   *sth_failpoint = NULL;
@@ -41,6 +42,13 @@ sth_guc_init(void)
 							&sth_batch_memory,
 							4 * 1024, 64, 1024 * 1024,
 							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.max_workers",
+							"Sets how many databases can have a background worker of streamhouse at the same time.",
+							"Others are served in turn. With 0 there are none.",
+							&sth_max_workers,
+							4, 0, 64,
+							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",

@@ -11,6 +11,7 @@
 extern int	sth_max_logs;		/* logs open at once, of all databases */
 extern int	sth_max_record_size;	/* kB */
 extern int	sth_batch_memory;	/* kB */
+extern int	sth_max_workers;	/* of all databases, the launcher aside */
 
 #ifdef STH_FAILPOINTS
 extern char *sth_failpoint;

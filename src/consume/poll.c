@@ -5,7 +5,8 @@
  *
  * For each partition, from one that rotates on: claim it (skip it if another
  * transaction has it), read the position as it is now, read rows from there,
- * insert the new position.  A partition without rows is given back at once.
+ * insert the new position.  A partition without rows, and without voids to move
+ * past, is given back at once.
  * A transaction claims no more than its share of the group's partitions.
  *
  * Rows are read under the statement's snapshot, so that an event is seen
@@ -87,12 +88,13 @@ check_snapshot(const Poll *poll, const SthPosition *position)
 				 errhint("The transaction might succeed if retried.")));
 }
 
-/* Returns rows of one partition from the position on; tells where to go on. */
+/*
+ * Returns rows of one partition from the position on; tells where to go on:
+ * that may be behind offsets that have no rows.
+ */
 static int64
 emit_rows(Poll *poll, int partition, int64 from)
 {
-	int64		next = from;
-
 	sth_reader_seek(poll->reader, partition, from);
 	while (poll->records > 0 && poll->bytes > 0 &&
 		   sth_reader_next(poll->reader, poll->values, poll->isnull))
@@ -102,9 +104,8 @@ emit_rows(Poll *poll, int partition, int64 from)
 		poll->records--;
 		poll->bytes -= sth_reader_row_size(poll->reader);
 		poll->returned++;
-		next = sth_reader_position(poll->reader);
 	}
-	return next;
+	return sth_reader_position(poll->reader);
 }
 
 /* Polls one partition, if it can be claimed. */

@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "log/log.h"
@@ -240,5 +241,8 @@ sth_log_note_gap(int32 log_id, int64 from)
 
 	/* of a log that is not open the worker finds gaps when it starts */
 	if (sequence != NULL)
+	{
 		sth_sequencer_note_gap(sequence, from);
+		sth_worker_wake();
+	}
 }

@@ -38,6 +38,7 @@
 
 #include "access/xact.h"
 #include "base/failpoint.h"
+#include "base/wakeup.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "log/log.h"
@@ -184,6 +185,7 @@ leave_gaps(const Produced *produced)
 	for (int i = 0; i < produced->n; i++)
 		sth_sequencer_note_gap(produced->ranges[i].sequence,
 							   produced->ranges[i].first);
+	sth_worker_wake();
 	wake_waiters(produced);
 }
 

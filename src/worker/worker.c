@@ -1,0 +1,235 @@
+/*-------------------------------------------------------------------------
+ *
+ * worker.c
+ *	  The background worker of a database.
+ *
+ * It does what no session can do for itself: it closes the gaps that failed
+ * transactions leave in logs (log/voids.c).  It sleeps until it is woken
+ * (base/wakeup.c), and then has a turn:
+ *
+ *	1. clear the flag that it was woken by, so that a wake-up during the turn
+ *	   leads to another one;
+ *	2. look whether the extension is there, in a transaction of its own: it
+ *	   may have been dropped, or dropped and created anew.  If it is not, the
+ *	   worker leaves;
+ *	3. close gaps, in transactions of their own: in the first turn after its
+ *	   start, and in the first in a new extension, of all logs, else of those
+ *	   that are known to have some.  What cannot be closed yet is tried again
+ *	   in another turn, a moment later;
+ *	4. report statistics, and leave if the database is parked or, nothing
+ *	   being left to do, if others wait for a worker.
+ *
+ * Between turns it holds no transaction, snapshot or lock.  The look takes a
+ * weak lock on the tail, without waiting, so as to see what a command that
+ * has just changed the extension did: such a command wakes the worker in its
+ * commit, a moment before it gives up its locks and tells others to forget
+ * what they have cached.  If the lock cannot be had, the worker leaves as if
+ * the turn had failed, and is back a second later.
+ *
+ * Failure: an error in a turn is logged by PostgreSQL's code for background
+ * workers and ends the process; so does SIGTERM.  The launcher starts another
+ * after a second, and later and later if that one fails, too.  So there is
+ * one way to begin again, and nothing is left over from the turn that failed.
+ * An error of a turn in which the extension has gone is not worth a word.
+ *
+ * Memory: "streamhouse worker turn", reset after each.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "base/failpoint.h"
+#include "base/wakeup.h"
+#include "catalog/relations.h"
+#include "commands/dbcommands.h"
+#include "log/voids.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+#include "worker/worker.h"
+
+#define WORKER_TYPE "streamhouse worker"
+
+typedef enum Extension
+{
+	EXTENSION_THERE,
+	EXTENSION_ABSENT,
+	EXTENSION_BUSY				/* somebody holds a lock on it */
+} Extension;
+
+static char *database_name = NULL;
+
+/* The extension whose logs have all been looked at, by its tail. */
+static Oid	looked_at = InvalidOid;
+
+/* Something is left to be tried again, so many ms later. */
+#define RETRY_MS 100
+static bool try_again = false;
+
+/* Asks for the worker that will attach with the ticket; false: no slot. */
+bool
+sth_worker_start(uint32 ticket, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker;
+
+	sth_process_describe(&worker, WORKER_TYPE, "sth_worker_main");
+	worker.bgw_restart_time = BGW_NEVER_RESTART;	/* the launcher does */
+	worker.bgw_main_arg = UInt32GetDatum(ticket);
+	worker.bgw_notify_pid = MyProcPid;
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+/* Is the extension there, and which one?  In a transaction of its own. */
+static Extension
+look_for_extension(Oid *tail)
+{
+	const SthRelations *relations;
+	Extension	answer = EXTENSION_ABSENT;
+
+	StartTransactionCommand();
+	relations = sth_relations_if_exist();
+	if (relations != NULL &&
+		!ConditionalLockRelationOid(relations->tail, AccessShareLock))
+		answer = EXTENSION_BUSY;
+	else if (relations != NULL)
+	{
+		/* with the lock came the news of who had it before */
+		relations = sth_relations_if_exist();
+		if (relations != NULL)
+		{
+			answer = EXTENSION_THERE;
+			*tail = relations->tail;
+		}
+	}
+	STH_FAILPOINT("worker-turn");
+	CommitTransactionCommand();
+	return answer;
+}
+
+/*
+ * Closes gaps in the extension that has this tail.  If it is dropped
+ * meanwhile that is no failure; the next look will find out.
+ */
+static void
+close_gaps(Oid tail)
+{
+	bool		all = looked_at != tail;
+	MemoryContext context = CurrentMemoryContext;
+
+	pgstat_report_activity(STATE_RUNNING, all ?
+						   "closing gaps that failed transactions left, in all logs" :
+						   "closing gaps that failed transactions left");
+	PG_TRY();
+	{
+		try_again = sth_voids_write(all);
+		looked_at = tail;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+		Oid			tail_now = InvalidOid;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		if (look_for_extension(&tail_now) == EXTENSION_BUSY ||
+			tail_now == tail)
+			ReThrowError(error);
+		/* another one is looked at in another turn */
+		sth_worker_wake();
+	}
+	PG_END_TRY();
+}
+
+static void
+describe_turn(void *arg)
+{
+	errcontext("streamhouse worker of database \"%s\"", database_name);
+}
+
+/* Has a turn; false if the worker is to leave. */
+static bool
+take_turn(void)
+{
+	ErrorContextCallback context = {error_context_stack, describe_turn, NULL};
+	Extension	extension;
+	Oid			tail = InvalidOid;
+
+	error_context_stack = &context;
+	extension = look_for_extension(&tail);
+	if (extension == EXTENSION_THERE)
+		close_gaps(tail);
+	error_context_stack = context.previous;
+
+	sth_worker_note_turn(extension != EXTENSION_BUSY);
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	return extension == EXTENSION_THERE;
+}
+
+/* For messages and for ps; a database is not renamed while we are in it. */
+static void
+find_database_name(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char	   *name;
+
+	StartTransactionCommand();
+	name = get_database_name(MyDatabaseId);
+	database_name = MemoryContextStrdup(context, name);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	set_ps_display(database_name);
+}
+
+void
+sth_worker_main(Datum arg)
+{
+	MemoryContext turn;
+	Oid			database;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	database = sth_worker_attach(DatumGetUInt32(arg));
+	BackgroundWorkerUnblockSignals();
+	if (!OidIsValid(database))
+		proc_exit(0);
+
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	sth_process_begin(WORKER_TYPE);
+	find_database_name();
+	ereport(DEBUG1,
+			(errmsg_internal("streamhouse worker of database \"%s\" started",
+							 database_name)));
+	turn = AllocSetContextCreate(TopMemoryContext, "streamhouse worker turn",
+								 ALLOCSET_DEFAULT_SIZES);
+	while (!sth_worker_is_parked())
+	{
+		if (sth_worker_take_wake() || try_again)
+		{
+			bool		stays;
+
+			try_again = false;
+			MemoryContextSwitchTo(turn);
+			stays = take_turn();
+			MemoryContextSwitchTo(TopMemoryContext);
+			MemoryContextReset(turn);
+			if (!stays)
+				break;
+		}
+		if (sth_worker_makes_room())
+			break;
+		sth_process_wait(try_again ? RETRY_MS : -1,
+						 sth_wait_event(STH_WAIT_IN_WORKER));
+	}
+	proc_exit(0);
+}
