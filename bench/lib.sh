@@ -56,12 +56,10 @@ client() {
 		-L "$("$pg_config" --libdir)" -o "$work/tmp/$name" "$@")
 }
 
-# prepare RECORDS PACKAGE...: everything up to a server that runs, with so many
-# records in a file, and the client that produces.
+# prepare RECORDS: everything up to a server that runs, with so many records in
+# a file, and the client that produces.
 prepare() {
-	local count=$1
-	shift
-	need_packages "${BUILD_PACKAGES[@]}" libpq-dev "$@"
+	need_packages "${BUILD_PACKAGES[@]}" libpq-dev
 	open_work
 	say "building for $("$pg_config" --version)" >&2
 	copy_tree "$work/src"
@@ -71,7 +69,7 @@ prepare() {
 	driver=$work/tmp/driver records=$work/tmp/records
 	quietly client genrec genrec.c
 	quietly client driver driver.c pq.c bench.c -lpq
-	as "$work/tmp/genrec" "$records" 100 "$count"
+	as "$work/tmp/genrec" "$records" 100 "$1"
 	start_server "fsync = on" "synchronous_commit = on" "shared_buffers = 2GB" \
 		"max_wal_size = 8GB" "autovacuum = on" "max_connections = 200" "client_min_messages = warning"
 	results=$work/tmp/results
