@@ -15,11 +15,12 @@
  *			are a partition and an offset.
  *			Prints rows, rows got twice, seconds, milliseconds per transaction
  *			at the 50th and 99th percentile, transactions without a row.
- *	consumer decay RECORDS SECONDS WINDOW PRODUCE STATEMENTS
+ *	consumer decay RECORDS WINDOW WINDOWS PRODUCE STATEMENTS
  *			One connection produces batches of 1,000 as fast as it can, another
- *			consumes, and a third holds the snapshot that it took first.
- *			Prints a line for each window of so many seconds: its number, rows
- *			produced, rows consumed, seconds that the consumer did not wait.
+ *			consumes, and a third holds the snapshot that it took first, for so
+ *			many windows of so many seconds.
+ *			Prints a line for each: its number, rows produced, rows consumed,
+ *			processor seconds of the producer's backend and the consumer's.
  *	consumer latency RECORDS RATE SECONDS PRODUCERS PRODUCE STATEMENTS
  *			See pace.c.
  *
@@ -51,6 +52,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pace.h"
 #include "pq.h"
@@ -365,34 +367,24 @@ run_group(long wanted, int nconsumers, int nsql, char **sql)
 
 /* --- whether it stays that fast ------------------------------------------- */
 
-typedef struct Window
+/* Since the beginning. */
+typedef struct Counters
 {
 	long		produced;
 	long		consumed;
-	double		busy;
-} Window;
+	double		producer_cpu;	/* seconds, of the backends */
+	double		consumer_cpu;
+} Counters;
 
 typedef struct Decay
 {
 	PGconn	   *producer;
 	Consumer	consumer;
-	double		began;
-	double		seconds;
-	double		window;
-	Window	   *windows;
-	long		consumed;
+	_Atomic bool time_is_over;
+	_Atomic bool produced_all;
 	_Atomic long produced;
-	_Atomic int done;
+	_Atomic long consumed;
 } Decay;
-
-/* NULL when the time is over. */
-static Window *
-current_window(Decay *decay)
-{
-	double		passed = now() - decay->began;
-
-	return passed < decay->seconds ? &decay->windows[(int) (passed / decay->window)] : NULL;
-}
 
 static void *
 produce_at_full_speed(void *arg)
@@ -401,75 +393,106 @@ produce_at_full_speed(void *arg)
 	Batch		batch;
 
 	open_batch(&batch, BATCH);
-	for (long i = 0;; i += BATCH)
+	for (long i = 0; !decay->time_is_over; i += BATCH)
 	{
-		Window	   *window;
-
 		fill_batch(&batch, i, BATCH);
 		execute_batch(decay->producer, &batch);
 		decay->produced += BATCH;
-		window = current_window(decay);
-		if (window == NULL)
-			break;
-		window->produced += BATCH;
 	}
-	decay->done = 1;
+	decay->produced_all = true;
 	return NULL;
 }
 
-/* Until the time is over, and then what is left. */
-static void
-consume_for_decay(Decay *decay)
+/* All that is produced. */
+static void *
+consume_what_comes(void *arg)
 {
+	Decay	   *decay = arg;
 	double		last = now();
 
-	while (!decay->done || decay->consumed < decay->produced)
+	while (!decay->produced_all || decay->consumed < decay->produced)
 	{
-		double		began;
-		Window	   *window;
 		long		n;
 
 		wait_for_rows(&decay->consumer);
-		began = now();
 		n = consume(&decay->consumer, take_nothing, NULL);
-		window = current_window(decay);
 		decay->consumed += n;
 		if (n > 0)
 			last = now();
 		else if (now() > last + PATIENCE)
 			break;
-		if (window == NULL)
-			continue;
-		window->consumed += n;
-		window->busy += now() - began;
 	}
+	return NULL;
+}
+
+/* What the backend of a connection has used; it is on this machine. */
+static double
+backend_cpu(PGconn *conn)
+{
+	char		path[64];
+	char		stat[1024];
+	unsigned long user;
+	unsigned long kernel;
+	FILE	   *file;
+	char	   *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", PQbackendPID(conn));
+	file = fopen(path, "r");
+	if (file == NULL || fgets(stat, sizeof(stat), file) == NULL)
+		fail(path, strerror(errno));
+	fclose(file);
+	p = strrchr(stat, ')');		/* the name may have anything in it */
+	if (p == NULL ||
+		sscanf(p, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+		fail(path, "not understood");
+	return (user + kernel) / (double) sysconf(_SC_CLK_TCK);
+}
+
+static Counters
+count(Decay *decay)
+{
+	return (Counters){
+		decay->produced, decay->consumed,
+		backend_cpu(decay->producer), backend_cpu(decay->consumer.conn)
+	};
 }
 
 static void
-run_decay(double seconds, double window, const char *produce, int nsql, char **sql)
+run_decay(double window, int nwindows, const char *produce, int nsql, char **sql)
 {
-	Decay		decay = {.seconds = seconds, .window = window};
+	Decay		decay = {0};
+	Counters   *counters = allocate((nwindows + 1) * sizeof(Counters));
 	PGconn	   *holder = open_connection(NULL);
-	int			nwindows = (int) (seconds / window + 0.999);
 	pthread_t	producer;
+	pthread_t	consumer;
+	double		began;
 
-	decay.windows = allocate((nwindows + 1) * sizeof(Window));
 	decay.producer = open_connection(NULL);
 	prepare(decay.producer, "s", produce, 2, TEXT_ARRAY_OID);
 	open_consumer(&decay.consumer, NULL, nsql, sql);
 	execute(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ");
 	execute(holder, "SELECT count(*) FROM pg_class");
-	decay.began = now();
-	if (pthread_create(&producer, NULL, produce_at_full_speed, &decay) != 0)
+	if (pthread_create(&producer, NULL, produce_at_full_speed, &decay) != 0 ||
+		pthread_create(&consumer, NULL, consume_what_comes, &decay) != 0)
 		fail("thread", strerror(errno));
-	consume_for_decay(&decay);
+	began = now();
+	for (int i = 0; i <= nwindows; i++)
+	{
+		sleep_until(began + i * window);
+		counters[i] = count(&decay);
+	}
+	decay.time_is_over = true;
 	pthread_join(producer, NULL);
+	pthread_join(consumer, NULL);
 	execute(holder, "COMMIT");
 	if (decay.consumed != decay.produced)
 		fail("decay", "other rows were consumed than were produced");
-	for (int i = 0; i < nwindows; i++)
-		printf("%d %ld %ld %.4f\n", i + 1, decay.windows[i].produced,
-			   decay.windows[i].consumed, decay.windows[i].busy);
+	for (int i = 1; i <= nwindows; i++)
+		printf("%d %ld %ld %.2f %.2f\n", i,
+			   counters[i].produced - counters[i - 1].produced,
+			   counters[i].consumed - counters[i - 1].consumed,
+			   counters[i].producer_cpu - counters[i - 1].producer_cpu,
+			   counters[i].consumer_cpu - counters[i - 1].consumer_cpu);
 }
 
 /* --- how soon ------------------------------------------------------------- */
@@ -539,7 +562,7 @@ main(int argc, char **argv)
 	else if (strcmp(mode, "decay") == 0 && argc > 6)
 	{
 		open_records(argv[2]);
-		run_decay(atof(argv[3]), atof(argv[4]), argv[5], argc - 6, argv + 6);
+		run_decay(atof(argv[3]), atoi(argv[4]), argv[5], argc - 6, argv + 6);
 	}
 	else if (strcmp(mode, "latency") == 0 && argc > 7)
 	{
