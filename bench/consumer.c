@@ -448,13 +448,13 @@ backend_cpu(PGconn *conn)
 	return (user + kernel) / (double) sysconf(_SC_CLK_TCK);
 }
 
-static Counters
-count(Decay *decay)
+static void
+count(Decay *decay, Counters *counters)
 {
-	return (Counters){
-		decay->produced, decay->consumed,
-		backend_cpu(decay->producer), backend_cpu(decay->consumer.conn)
-	};
+	counters->produced = decay->produced;
+	counters->consumed = decay->consumed;
+	counters->producer_cpu = backend_cpu(decay->producer);
+	counters->consumer_cpu = backend_cpu(decay->consumer.conn);
 }
 
 static void
@@ -479,7 +479,7 @@ run_decay(double window, int nwindows, const char *produce, int nsql, char **sql
 	for (int i = 0; i <= nwindows; i++)
 	{
 		sleep_until(began + i * window);
-		counters[i] = count(&decay);
+		count(&decay, &counters[i]);
 	}
 	decay.time_is_over = true;
 	pthread_join(producer, NULL);
