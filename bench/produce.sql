@@ -1,30 +1,9 @@
 -- What bench/produce prints: tables in Markdown from the results of its runs.
-\set ON_ERROR_STOP on
-CREATE SCHEMA report;
-SET search_path = report;
-
 CREATE TABLE result (
     part text, clients int, target text, round int, rows float8, seconds float8,
     p50 float8, p99 float8, bytes float8, wal float8, others float8
 );
 COPY result FROM :'results' (FORMAT csv);
-
-CREATE FUNCTION report.number(n float8) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN abs(n) >= 100 THEN to_char(n, 'FM999G999G990')
-                WHEN abs(n) >= 10 THEN to_char(n, 'FM990.0')
-                WHEN abs(n) >= 1 THEN to_char(n, 'FM990.00')
-                ELSE to_char(n, 'FM990.000') END
-$$;
-
-CREATE FUNCTION report.median(n float8[]) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v) FROM unnest(n) v
-$$;
-
--- Median and range.
-CREATE FUNCTION report.spread(n float8[]) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT format('%s (%s–%s)', report.number(report.median(n)), report.number(min(v)), report.number(max(v)))
-    FROM unnest(n) v
-$$;
 
 -- A run beside the plain table's of the same round, or the mean of its two.
 CREATE VIEW compared AS
@@ -148,12 +127,6 @@ SELECT 4, 0, 0, t.place,
 FROM summary JOIN target_name t USING (target)
 WHERE part = 'single' AND clients = 1 AND target IN ('topic4', 'topic1');
 
-SELECT format('- reach: %s; measured: %s (%s)', reach, measured, CASE WHEN met THEN 'met' ELSE 'NOT MET' END)
-FROM reach ORDER BY place, sub, clients, target;
+SELECT reach_line(reach, measured, met) FROM reach ORDER BY place, sub, clients, target;
 
-\qecho
-SELECT format('Before the runs, with nothing of ours at work, others took %s %% of the processors, in the median; at most %s %%.',
-              number(median(array_agg(others))), number(max(others))) FROM result;
-\if :quick
-\qecho 'Runs of --quick are too short to quote.'
-\endif
+SELECT others_line(array_agg(others)) FROM result;

@@ -22,7 +22,8 @@ installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Installs those of the Debian packages named that are missing.
+# Installs those of the Debian packages named that are missing, and starts
+# none of their services.
 need_packages() {
 	local p missing=()
 	for p; do
@@ -36,7 +37,7 @@ need_packages() {
 	say "installing ${missing[*]}"
 	case " ${missing[*]} " in
 		*" postgresql-$pg_major "*) without_cluster apt_install "${missing[@]}" ;;
-		*) apt_install "${missing[@]}" ;;
+		*) without_services apt_install "${missing[@]}" ;;
 	esac
 }
 
@@ -82,6 +83,24 @@ without_cluster() {
 		mv $conf.before-streamhouse $conf
 	else
 		say "no cluster was created: $conf says create_main_cluster = false"
+	fi
+	return $status
+}
+
+# Runs a command that installs packages of servers, which would start them if
+# it were not told otherwise.
+without_services() {
+	local policy=/usr/sbin/policy-rc.d status=0
+	if [ -e $policy ]; then
+		mv $policy $policy.before-streamhouse
+	fi
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+	("$@") || status=$?
+	if [ -e $policy.before-streamhouse ]; then
+		mv $policy.before-streamhouse $policy
+	else
+		rm -f $policy
 	fi
 	return $status
 }
