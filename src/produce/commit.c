@@ -41,7 +41,6 @@
 #include "base/wakeup.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "log/log.h"
 #include "codec/frame.h"
 #include "log/tail.h"
 #include "log/waiters.h"
@@ -93,17 +92,16 @@ write_log(SthTailWriter *writer, const SthPendingLog *log, int64 base)
 
 /* Takes offsets for all logs; from here on there is no going back. */
 static void
-take_offsets(int nlogs, const SthPendingLog *logs, SthSequence **sequences,
-			 const int32 *log_ids)
+take_offsets(int nlogs, const SthPendingLog *logs, const int32 *log_ids)
 {
 	sth_sequencer_begin(nlogs, log_ids);
 	for (int i = 0; i < nlogs; i++)
 	{
 		int64		count = sth_rows_count(logs[i].rows);
-		int64		base = sth_sequencer_take(sequences[i], count);
+		int64		base = sth_sequencer_take(logs[i].sequence, count);
 		ProducedRange *range = &this_produced->ranges[i];
 
-		range->sequence = sequences[i];
+		range->sequence = logs[i].sequence;
 		range->relid = logs[i].relid;
 		range->topic_id = logs[i].topic_id;
 		range->partition = logs[i].partition;
@@ -118,21 +116,18 @@ before_commit(void)
 {
 	SthPendingLog *logs;
 	int			nlogs = sth_pending_logs(&logs);
-	SthSequence **sequences;
 	int32	   *log_ids;
 	SthTailWriter *writer;
 
 	if (nlogs == 0)
 		return;
 
-	sequences = palloc(nlogs * sizeof(SthSequence *));
 	log_ids = palloc(nlogs * sizeof(int32));
 	writer = sth_tail_begin_write();
 	for (int i = 0; i < nlogs; i++)
 	{
 		sth_pending_finish(&logs[i], writer);
 		log_ids[i] = logs[i].log_id;
-		sequences[i] = sth_log_open(logs[i].log_id);
 	}
 	if (this_produced != NULL)
 		pfree(this_produced);
@@ -143,14 +138,13 @@ before_commit(void)
 	this_produced->n = 0;
 
 	STH_FAILPOINT("before-sequencing");
-	take_offsets(nlogs, logs, sequences, log_ids);
+	take_offsets(nlogs, logs, log_ids);
 	STH_FAILPOINT("sequenced");
 	for (int i = 0; i < nlogs; i++)
 		write_log(writer, &logs[i], this_produced->ranges[i].first);
 	sth_tail_end_write(writer);
 	STH_FAILPOINT("inserted");
 
-	pfree(sequences);
 	pfree(log_ids);
 	pfree(logs);
 }

@@ -209,12 +209,10 @@ sth_pending_sticky_partition(SthPendingTopic *pending)
 static LogRows *
 create_log(SthPendingTopic *pending, int partition)
 {
-	LogRows    *log;
+	LogRows    *log = MemoryContextAllocZero(pending_context, sizeof(LogRows));
 
 	/* here, because opening may fail or wait, which a commit should not */
-	(void) sth_log_open(pending->log_ids[partition]);
-
-	log = MemoryContextAllocZero(pending_context, sizeof(LogRows));
+	log->public.sequence = sth_log_open(pending->log_ids[partition]);
 	log->public.relid = pending->relid;
 	log->public.topic_id = pending->topic_id;
 	log->public.partition = partition;

@@ -10,6 +10,7 @@
 
 #include "catalog/topic.h"
 #include "datatype/timestamp.h"
+#include "log/sequencer.h"
 #include "log/tail.h"
 #include "produce/rows.h"
 
@@ -24,6 +25,7 @@ typedef struct SthPendingLog
 	int			partition;
 	int32		log_id;
 	int32		stage;			/* where its rows lie already, or 0 */
+	SthSequence *sequence;
 	SthRows    *rows;
 } SthPendingLog;
 
