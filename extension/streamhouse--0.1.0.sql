@@ -330,6 +330,34 @@ COMMENT ON COLUMN streamhouse.consumer_lag.next_offset IS 'as in the view logs';
 COMMENT ON COLUMN streamhouse.consumer_lag.lag IS 'offsets from position to next_offset: rows that the group has not read, those that are being committed and gaps included';
 
 --
+-- Statistics
+--
+
+CREATE FUNCTION streamhouse.turns(OUT pid int, OUT topic regclass, OUT partition int, OUT first_offset bigint, OUT began timestamptz)
+RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 4 AS 'MODULE_PATHNAME', 'sth_turns';
+COMMENT ON FUNCTION streamhouse.turns() IS
+    'internal: who has taken offsets and not ended, for the view in_flight';
+
+CREATE VIEW streamhouse.in_flight WITH (security_barrier) AS
+SELECT t.pid, a.usename, a.application_name, a.wait_event_type, a.wait_event,
+       t.topic, t.partition, t.first_offset, t.began,
+       pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) t.began AS duration
+FROM streamhouse.turns() t
+     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) t.pid;
+COMMENT ON VIEW streamhouse.in_flight IS 'transactions that have taken offsets and not ended, and so hold up read() and poll(), by partition; of topics that the user owns, may read or may produce to';
+COMMENT ON COLUMN streamhouse.in_flight.pid IS 'process ID of the session';
+COMMENT ON COLUMN streamhouse.in_flight.usename IS 'its user';
+COMMENT ON COLUMN streamhouse.in_flight.application_name IS 'its application_name';
+COMMENT ON COLUMN streamhouse.in_flight.wait_event_type IS 'what it waits for, as in pg_stat_activity; NULL: for nothing, or it is not the user''s to know';
+COMMENT ON COLUMN streamhouse.in_flight.wait_event IS 'likewise; SyncRep: a synchronous standby';
+COMMENT ON COLUMN streamhouse.in_flight.topic IS 'the topic; NULL: it commits to more than 8 partitions and holds up all of the database';
+COMMENT ON COLUMN streamhouse.in_flight.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamhouse.in_flight.first_offset IS 'the first offset that it took there, before which ordered readers stop; NULL: not taken yet';
+COMMENT ON COLUMN streamhouse.in_flight.began IS 'when it began to take offsets';
+COMMENT ON COLUMN streamhouse.in_flight.duration IS 'how long ago that was';
+
+--
 -- Access: nothing that is not said here
 --
 
@@ -338,7 +366,9 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA streamhouse FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA streamhouse FROM PUBLIC;
 
 GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
-GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.consumer_lag TO PUBLIC;
+GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.consumer_lag,
+    streamhouse.in_flight
+TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     streamhouse.create_topic(text, int, text, text, name, jsonb),
     streamhouse.produce(regclass, text, text, jsonb, int, timestamptz),
@@ -354,6 +384,7 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.drop_group(text, regclass),
     streamhouse.poll(text, anyelement, int, int, interval, int[]),
     streamhouse.next_offset(int),
-    streamhouse.group_position(int, int)
+    streamhouse.group_position(int, int),
+    streamhouse.turns()
 TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE streamhouse.wait(text, regclass, interval) TO PUBLIC;
