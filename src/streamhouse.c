@@ -11,6 +11,8 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/stats.h"
+#include "base/tally.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "consume/claim.h"
@@ -44,12 +46,14 @@ _PG_init(void)
 	sth_guc_init();
 	sth_sequencer_init();
 	sth_waiters_init();
+	sth_stats_init();
 	sth_claim_init();
 	sth_relations_init();
 	sth_topic_init();
 
 	/* PostgreSQL calls what is registered last first: see commit.c */
 	sth_log_init();
+	sth_tally_init();
 	sth_commit_init();
 	sth_pending_init();
 	sth_ddl_init();

@@ -11,7 +11,7 @@
  *	4. the frames are inserted into the tail;
  *	then PostgreSQL writes the commit record and takes the transaction out of
  *	the proc array, and the commit callback
- *	5. ends the turn, and wakes who waits for rows.
+ *	5. ends the turn, wakes who waits for rows, and counts.
  *
  * Failure: an error, a cancel or FATAL before 3 leaves nothing.  From 3 on it
  * leaves offsets that no row will have, a gap, which readers can tell from a
@@ -35,6 +35,8 @@
 
 #include "access/xact.h"
 #include "base/failpoint.h"
+#include "base/stats.h"
+#include "catalog/relations.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "log/log.h"
@@ -56,10 +58,12 @@ typedef struct ProducedRange
 	int			partition;
 	int64		first;
 	int64		last;
+	int64		bytes;
 } ProducedRange;
 
 typedef struct Produced
 {
+	Oid			tail;
 	int			n;
 	ProducedRange ranges[FLEXIBLE_ARRAY_MEMBER];
 } Produced;
@@ -125,7 +129,9 @@ take_offsets(int nlogs, const SthPendingLog *logs, SthSequence **sequences,
 		range->partition = logs[i].partition;
 		range->first = base;
 		range->last = base + count - 1;
+		range->bytes = sth_rows_bytes(logs[i].rows);
 	}
+	this_produced->tail = sth_relations()->tail;
 	this_produced->n = nlogs;
 }
 
@@ -194,11 +200,37 @@ wake_waiters(const Produced *produced)
 			sth_waiters_wake(produced->ranges[i].topic_id);
 }
 
+/* Counts what was produced, and how long its offsets were held. */
+static void
+count_produced(const Produced *produced, int64 microseconds)
+{
+	int			i = 0;
+
+	while (i < produced->n)
+	{
+		int32		topic_id = produced->ranges[i].topic_id;
+		SthStatsKey key = sth_stats_key(produced->tail, topic_id, 0);
+		SthCounts	counts = {0};
+
+		counts.counters[STH_TOPIC_TRANSACTIONS] = 1;
+		sth_counts_add_time(&counts, microseconds);
+		for (; i < produced->n && produced->ranges[i].topic_id == topic_id; i++)
+		{
+			const ProducedRange *range = &produced->ranges[i];
+
+			counts.counters[STH_TOPIC_ROWS_PRODUCED] += range->last - range->first + 1;
+			counts.counters[STH_TOPIC_BYTES_PRODUCED] += range->bytes;
+		}
+		sth_stats_apply(&key, &counts);
+	}
+}
+
 /* Must not fail after a commit. */
 static void
 after_end(bool committed)
 {
-	sth_sequencer_end();
+	int64		microseconds = sth_sequencer_end();
+
 	sth_pending_forget();
 	if (committed && this_produced != NULL && this_produced->n > 0)
 	{
@@ -207,6 +239,7 @@ after_end(bool committed)
 		last_produced = this_produced;
 		this_produced = previous;
 		wake_waiters(last_produced);
+		count_produced(last_produced, microseconds);
 	}
 	/* what is left is freed by the next transaction that produces */
 	if (this_produced != NULL)

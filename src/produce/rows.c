@@ -37,6 +37,7 @@ typedef struct Mark
 {
 	int			nframes;
 	int			nrows;			/* rows after the last frame */
+	int64		bytes;			/* of all rows before */
 } Mark;
 
 struct SthRows
@@ -55,6 +56,7 @@ struct SthRows
 	int			nframes;
 	int			max_frames;
 	int64		framed_rows;
+	int64		bytes;			/* of the values of all rows */
 
 	/* rows that are in no frame yet */
 	int			nrows;
@@ -183,6 +185,13 @@ int64
 sth_rows_count(const SthRows *rows)
 {
 	return rows->framed_rows + rows->nrows;
+}
+
+/* Bytes of their values, as they are packed, before compression. */
+int64
+sth_rows_bytes(const SthRows *rows)
+{
+	return rows->bytes;
 }
 
 static inline bool
@@ -353,6 +362,7 @@ sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 	rows->times[n] = time;
 	rows->row_pos[n] = row - rows->data;
 	rows->row_len[n] = p - row;
+	rows->bytes += p - row;
 	rows->data_len = p - rows->data;
 	rows->routed |= routed;
 	rows->nrows++;
@@ -572,6 +582,7 @@ sth_rows_push_mark(SthRows *rows)
 	mark = &rows->marks[rows->nmarks++];
 	mark->nframes = rows->nframes;
 	mark->nrows = rows->nrows;
+	mark->bytes = rows->bytes;
 }
 
 /* Removes the last mark and keeps what came after it. */
@@ -602,6 +613,7 @@ sth_rows_rollback_mark(SthRows *rows)
 	}
 	Assert(rows->nrows >= mark->nrows);
 	rows->nrows = mark->nrows;
+	rows->bytes = mark->bytes;
 	rows->data_len = rows->nrows == 0 ? 0 :
 		rows->row_pos[rows->nrows - 1] + rows->row_len[rows->nrows - 1];
 }
