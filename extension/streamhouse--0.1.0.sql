@@ -345,6 +345,130 @@ COMMENT ON COLUMN streamhouse.consumer_lag.next_offset IS 'as in the view logs';
 COMMENT ON COLUMN streamhouse.consumer_lag.lag IS 'offsets from position to next_offset: rows that the group has not read, those that are being committed and gaps included';
 
 --
+-- Statistics
+--
+
+CREATE FUNCTION streamhouse.topic_counters(topic_id int, OUT counters bigint[], OUT histogram bigint[], OUT stats_reset timestamptz)
+RETURNS record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_topic_counters';
+COMMENT ON FUNCTION streamhouse.topic_counters(int) IS
+    'internal: what has been counted of a topic, for the view stat_topics';
+
+CREATE FUNCTION streamhouse.group_counters(group_id int, OUT counters bigint[], OUT histogram bigint[], OUT stats_reset timestamptz)
+RETURNS record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_group_counters';
+COMMENT ON FUNCTION streamhouse.group_counters(int) IS
+    'internal: what has been counted of a consumer group, for the view stat_groups';
+
+CREATE FUNCTION streamhouse.histogram_percentile(histogram bigint[], fraction double precision)
+RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'sth_histogram_percentile';
+COMMENT ON FUNCTION streamhouse.histogram_percentile(bigint[], double precision) IS
+    'upper bound, in milliseconds, of the bucket of a histogram up to which this fraction of all times lies; NULL if the histogram is empty';
+
+CREATE FUNCTION streamhouse.stat_reset(topic regclass DEFAULT NULL)
+RETURNS void
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_stat_reset';
+COMMENT ON FUNCTION streamhouse.stat_reset(regclass) IS
+    'sets the counters of a topic and of its groups to zero, for its owner; NULL: of all topics of the database, for superusers';
+
+CREATE VIEW streamhouse.stat_topics WITH (security_barrier) AS
+SELECT t.relid::pg_catalog.regclass AS topic,
+       s.counters[1] AS rows_produced,
+       s.counters[2] AS bytes_produced,
+       s.counters[3] AS transactions,
+       s.counters[4] AS rows_polled,
+       s.counters[5] AS bytes_polled,
+       s.counters[6] AS batches_polled,
+       s.counters[7] AS voids,
+       s.counters[8] AS offsets_voided,
+       s.histogram AS commit_histogram,
+       streamhouse.histogram_percentile(s.histogram, 0.5) AS commit_p50_ms,
+       streamhouse.histogram_percentile(s.histogram, 0.99) AS commit_p99_ms,
+       s.stats_reset
+FROM streamhouse.topic t
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+     JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+     CROSS JOIN LATERAL streamhouse.topic_counters(t.topic_id) s
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+   OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');
+COMMENT ON VIEW streamhouse.stat_topics IS 'what committed transactions have done with the topics that the user owns, may read or may produce to; NULL where it could not be counted';
+COMMENT ON COLUMN streamhouse.stat_topics.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.stat_topics.rows_produced IS 'rows produced';
+COMMENT ON COLUMN streamhouse.stat_topics.bytes_produced IS 'bytes of their values, before compression';
+COMMENT ON COLUMN streamhouse.stat_topics.transactions IS 'transactions that produced';
+COMMENT ON COLUMN streamhouse.stat_topics.rows_polled IS 'rows that poll() returned, to all groups together';
+COMMENT ON COLUMN streamhouse.stat_topics.bytes_polled IS 'bytes of their values, before compression';
+COMMENT ON COLUMN streamhouse.stat_topics.batches_polled IS 'calls of poll() that returned rows';
+COMMENT ON COLUMN streamhouse.stat_topics.voids IS 'gaps that the worker has closed';
+COMMENT ON COLUMN streamhouse.stat_topics.offsets_voided IS 'offsets in them';
+COMMENT ON COLUMN streamhouse.stat_topics.commit_histogram IS 'transactions that produced, by the time from taking offsets until their rows were visible; element i, from 1: up to 2^(i-1) microseconds, the last: longer';
+COMMENT ON COLUMN streamhouse.stat_topics.commit_p50_ms IS 'half of these transactions took at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_topics.commit_p99_ms IS '99 of 100 of these transactions took at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_topics.stats_reset IS 'since when it is counted; NULL: since the server started';
+
+CREATE VIEW streamhouse.stat_groups WITH (security_barrier) AS
+SELECT g.name AS consumer_group,
+       t.relid::pg_catalog.regclass AS topic,
+       s.counters[1] AS polls,
+       s.counters[2] AS empty_polls,
+       s.counters[3] AS rows,
+       s.counters[4] AS bytes,
+       s.counters[5] AS waits,
+       s.counters[6]::pg_catalog.float8 OPERATOR(pg_catalog./) 1000 AS wait_time_ms,
+       s.histogram AS wait_histogram,
+       streamhouse.histogram_percentile(s.histogram, 0.5) AS wait_p50_ms,
+       streamhouse.histogram_percentile(s.histogram, 0.99) AS wait_p99_ms,
+       s.stats_reset
+FROM streamhouse.consumer_group g
+     JOIN streamhouse.topic t ON t.topic_id OPERATOR(pg_catalog.=) g.topic_id
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+     JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+     CROSS JOIN LATERAL streamhouse.group_counters(g.group_id) s
+WHERE pg_catalog.pg_has_role(g.owner, 'USAGE')
+  AND (pg_catalog.pg_has_role(c.relowner, 'USAGE')
+       OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+       OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT'));
+COMMENT ON VIEW streamhouse.stat_groups IS 'what committed transactions have done with the consumer groups of whose owner role the user is a member; NULL where it could not be counted';
+COMMENT ON COLUMN streamhouse.stat_groups.consumer_group IS 'name of the group';
+COMMENT ON COLUMN streamhouse.stat_groups.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.stat_groups.polls IS 'calls of poll()';
+COMMENT ON COLUMN streamhouse.stat_groups.empty_polls IS 'calls of poll() that returned no row';
+COMMENT ON COLUMN streamhouse.stat_groups.rows IS 'rows that poll() returned';
+COMMENT ON COLUMN streamhouse.stat_groups.bytes IS 'bytes of their values, before compression';
+COMMENT ON COLUMN streamhouse.stat_groups.waits IS 'calls of wait(), and of poll() with a timeout, that slept';
+COMMENT ON COLUMN streamhouse.stat_groups.wait_time_ms IS 'how long they slept together, in milliseconds';
+COMMENT ON COLUMN streamhouse.stat_groups.wait_histogram IS 'these calls by how long each slept; element i, from 1: up to 2^(i-1) microseconds, the last: longer';
+COMMENT ON COLUMN streamhouse.stat_groups.wait_p50_ms IS 'half of these calls slept at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_groups.wait_p99_ms IS '99 of 100 of these calls slept at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_groups.stats_reset IS 'since when it is counted; NULL: since the server started';
+
+CREATE FUNCTION streamhouse.turns(OUT pid int, OUT topic regclass, OUT partition int, OUT first_offset bigint, OUT began timestamptz)
+RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 4 AS 'MODULE_PATHNAME', 'sth_turns';
+COMMENT ON FUNCTION streamhouse.turns() IS
+    'internal: who has taken offsets and not ended, for the view in_flight';
+
+CREATE VIEW streamhouse.in_flight WITH (security_barrier) AS
+SELECT t.pid, a.usename, a.application_name, a.wait_event_type, a.wait_event,
+       t.topic, t.partition, t.first_offset, t.began,
+       pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) t.began AS duration
+FROM streamhouse.turns() t
+     LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) t.pid;
+COMMENT ON VIEW streamhouse.in_flight IS 'transactions that have taken offsets and not ended, and so hold up read() and poll(), by partition; of topics that the user owns, may read or may produce to';
+COMMENT ON COLUMN streamhouse.in_flight.pid IS 'process ID of the session';
+COMMENT ON COLUMN streamhouse.in_flight.usename IS 'its user';
+COMMENT ON COLUMN streamhouse.in_flight.application_name IS 'its application_name';
+COMMENT ON COLUMN streamhouse.in_flight.wait_event_type IS 'what it waits for, as in pg_stat_activity; NULL: for nothing, or it is not the user''s to know';
+COMMENT ON COLUMN streamhouse.in_flight.wait_event IS 'likewise; SyncRep: a synchronous standby';
+COMMENT ON COLUMN streamhouse.in_flight.topic IS 'the topic; NULL: it commits to more than 8 partitions and holds up all of the database';
+COMMENT ON COLUMN streamhouse.in_flight.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamhouse.in_flight.first_offset IS 'the first offset that it took there, before which ordered readers stop; NULL: not taken yet';
+COMMENT ON COLUMN streamhouse.in_flight.began IS 'when it began to take offsets';
+COMMENT ON COLUMN streamhouse.in_flight.duration IS 'how long ago that was';
+
+--
 -- Access: nothing that is not said here
 --
 
@@ -353,7 +477,9 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA streamhouse FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA streamhouse FROM PUBLIC;
 
 GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
-GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.consumer_lag TO PUBLIC;
+GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.consumer_lag,
+    streamhouse.stat_topics, streamhouse.stat_groups, streamhouse.in_flight
+TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     streamhouse.create_topic(text, int, text, text, name, jsonb),
     streamhouse.produce(regclass, text, text, jsonb, int, timestamptz),
@@ -371,6 +497,11 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.verify(regclass, boolean),
     streamhouse.next_offset(int),
     streamhouse.stable_offset(int),
-    streamhouse.group_position(int, int)
+    streamhouse.group_position(int, int),
+    streamhouse.topic_counters(int),
+    streamhouse.group_counters(int),
+    streamhouse.histogram_percentile(bigint[], double precision),
+    streamhouse.stat_reset(regclass),
+    streamhouse.turns()
 TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE streamhouse.wait(text, regclass, interval) TO PUBLIC;

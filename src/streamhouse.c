@@ -11,6 +11,8 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/stats.h"
+#include "base/tally.h"
 #include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
@@ -48,6 +50,7 @@ _PG_init(void)
 	sth_wakeup_init();
 	sth_sequencer_init();
 	sth_waiters_init();
+	sth_stats_init();
 	sth_claim_init();
 	sth_prepared_init();
 	sth_relations_init();
@@ -55,6 +58,7 @@ _PG_init(void)
 
 	/* PostgreSQL calls what is registered last first: see commit.c */
 	sth_log_init();
+	sth_tally_init();
 	sth_commit_init();
 	sth_pending_init();
 	sth_ddl_init();

@@ -165,11 +165,10 @@ sth_topic_open(Oid relid, LOCKMODE lockmode)
 	return rel;
 }
 
-/* May the user know of a topic: as its owner, or with any privilege on it? */
-bool
-sth_topic_is_visible(Oid relid)
+/* Has the user the privileges of its owner?  Also false if it is gone. */
+static bool
+is_owned(Oid relid)
 {
-	AclMode		mode = ACL_SELECT | ACL_INSERT;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
 
@@ -177,7 +176,18 @@ sth_topic_is_visible(Oid relid)
 		return false;
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-	return has_privs_of_role(GetUserId(), owner) ||
+	return has_privs_of_role(GetUserId(), owner);
+}
+
+/* May the user know of a topic: as its owner, or with any privilege on it? */
+bool
+sth_topic_is_visible(Oid relid)
+{
+	AclMode		mode = ACL_SELECT | ACL_INSERT;
+
+	if (get_rel_name(relid) == NULL)
+		return false;
+	return is_owned(relid) ||
 		pg_class_aclmask(relid, GetUserId(), mode, ACLMASK_ANY) != 0 ||
 		pg_attribute_aclcheck_all(relid, GetUserId(), mode,
 								  ACLMASK_ANY) == ACLCHECK_OK;
@@ -189,6 +199,17 @@ sth_topic_open_visible(Oid relid)
 {
 	if (get_rel_name(relid) != NULL && !sth_topic_is_visible(relid))
 		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+	return sth_topic_open(relid, AccessShareLock);
+}
+
+/* Likewise for its owner. */
+Relation
+sth_topic_open_owned(Oid relid)
+{
+	if (get_rel_name(relid) != NULL && !is_owned(relid))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
 					   get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
 	return sth_topic_open(relid, AccessShareLock);
@@ -412,4 +433,54 @@ sth_log_start_offset(int32 log_id, Snapshot snapshot)
 		start = ((FormData_sth_log *) GETSTRUCT(tuple))->start_offset;
 	sth_catalog_end(scan);
 	return start;
+}
+
+/*
+ * The foreign table of a topic, as it is now; InvalidOid if there is no such
+ * topic.
+ */
+Oid
+sth_topic_relid(int32 topic_id)
+{
+	const SthRelations *relations = sth_relations();
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+	Oid			relid = InvalidOid;
+
+	scan = sth_catalog_begin(relations->topic, relations->topic_pkey,
+							 AccessShareLock, snapshot, Anum_sth_topic_topic_id,
+							 Int32GetDatum(topic_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	if (tuple != NULL)
+		relid = ((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
+	sth_catalog_end(scan);
+	UnregisterSnapshot(snapshot);
+	return relid;
+}
+
+/* Likewise of the topic that a log is a partition of, and which one. */
+Oid
+sth_log_relid(int32 log_id, int *partition)
+{
+	const SthRelations *relations = sth_relations();
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+	int32		topic_id = 0;
+
+	scan = sth_catalog_begin(relations->log, relations->log_pkey,
+							 AccessShareLock, snapshot, Anum_sth_log_log_id,
+							 Int32GetDatum(log_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	if (tuple != NULL)
+	{
+		FormData_sth_log *form = (FormData_sth_log *) GETSTRUCT(tuple);
+
+		topic_id = form->topic_id;
+		*partition = form->partition;
+	}
+	sth_catalog_end(scan);
+	UnregisterSnapshot(snapshot);
+	return topic_id != 0 ? sth_topic_relid(topic_id) : InvalidOid;
 }

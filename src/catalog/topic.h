@@ -57,10 +57,13 @@ extern SthTopic *sth_topic_get(Relation rel);
 extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
 extern bool sth_topic_is_visible(Oid relid);
 extern Relation sth_topic_open_visible(Oid relid);
+extern Relation sth_topic_open_owned(Oid relid);
 extern void sth_topic_check_partition(const SthTopic *topic, const char *name,
 									  int partition);
 extern SthAssigned sth_assigned_column(const char *name);
 extern SthLayout sth_attribute_layout(Form_pg_attribute att);
+extern Oid	sth_topic_relid(int32 topic_id);
+extern Oid	sth_log_relid(int32 log_id, int *partition);
 extern int64 sth_log_start_offset(int32 log_id, Snapshot snapshot);
 
 #endif							/* STH_CATALOG_TOPIC_H */

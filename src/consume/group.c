@@ -28,6 +28,7 @@
 #include "base/arguments.h"
 #include "base/closest.h"
 #include "base/compat.h"
+#include "base/tally.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
@@ -293,6 +294,7 @@ delete_group(GroupRow *row)
 								 RowExclusiveLock);
 
 	delete_positions(row->group_id);
+	sth_tally_drop(sth_relations()->tail, row->topic_id, row->group_id);
 	simple_heap_delete(rel, &row->tid);
 	table_close(rel, RowExclusiveLock);
 	CommandCounterIncrement();
@@ -348,9 +350,12 @@ sth_group_drop_all(int32 topic_id)
 	UnregisterSnapshot(snapshot);
 }
 
-/* The owner of a group, as it is now; InvalidOid if there is no such group. */
-static Oid
-find_owner(int32 group_id)
+/*
+ * The owner of a group, as it is now, and its topic; InvalidOid if there is no
+ * such group.
+ */
+Oid
+sth_group_owner(int32 group_id, int32 *topic_id)
 {
 	const SthRelations *relations = sth_relations();
 	Snapshot	snapshot = sth_fresh_snapshot();
@@ -363,11 +368,13 @@ find_owner(int32 group_id)
 							 snapshot, Anum_sth_group_group_id,
 							 Int32GetDatum(group_id), INT4OID);
 	row.owner = InvalidOid;
+	row.topic_id = 0;
 	tuple = sth_catalog_next(scan);
 	if (tuple != NULL)
 		read_row(tuple, &row);
 	sth_catalog_end(scan);
 	UnregisterSnapshot(snapshot);
+	*topic_id = row.topic_id;
 	return row.owner;
 }
 
@@ -376,7 +383,8 @@ Datum
 sth_group_position(PG_FUNCTION_ARGS)
 {
 	int32		group_id = PG_GETARG_INT32(0);
-	Oid			owner = find_owner(group_id);
+	int32		topic_id;
+	Oid			owner = sth_group_owner(group_id, &topic_id);
 	SthPosition position;
 
 	if (!OidIsValid(owner) || !has_privs_of_role(GetUserId(), owner))

@@ -25,6 +25,7 @@ extern int32 sth_group_find(const SthTopic *topic, const char *topic_name,
 extern int32 sth_group_lock(const SthTopic *topic, const char *topic_name,
 							const char *name);
 extern void sth_group_drop_all(int32 topic_id);
+extern Oid	sth_group_owner(int32 group_id, int32 *topic_id);
 
 extern void sth_position_read(int32 group_id, int32 log_id,
 							  SthPosition *position);

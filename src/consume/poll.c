@@ -29,6 +29,7 @@
 #include "access/xlog.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/tally.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
 #include "consume/claim.h"
@@ -67,6 +68,7 @@ typedef struct Poll
 	Datum	   *values;
 	bool	   *isnull;
 	int64		returned;
+	int64		returned_bytes;
 } Poll;
 
 /* Where the next poll of this session begins. */
@@ -104,6 +106,7 @@ emit_rows(Poll *poll, int partition, int64 from)
 		poll->records--;
 		poll->bytes -= sth_reader_row_size(poll->reader);
 		poll->returned++;
+		poll->returned_bytes += sth_reader_row_size(poll->reader);
 	}
 	return sth_reader_position(poll->reader);
 }
@@ -160,19 +163,62 @@ deadline_after(const Interval *timeout)
 												   PointerGetDatum(timeout)));
 }
 
+/* Counts a call that has slept. */
+static void
+count_wait(int32 topic_id, int32 group_id, TimestampTz since)
+{
+	SthCounts  *counts = sth_tally_of(sth_relations()->tail, topic_id, group_id);
+	int64		microseconds = Max(GetCurrentTimestamp() - since, 0);
+
+	counts->counters[STH_GROUP_WAITS]++;
+	counts->counters[STH_GROUP_WAIT_TIME] += microseconds;
+	sth_counts_add_time(counts, microseconds);
+}
+
+static void
+count_poll(const Poll *poll)
+{
+	Oid			tail = sth_relations()->tail;
+	int32		topic_id = poll->topic->topic_id;
+	SthCounts  *group = sth_tally_of(tail, topic_id, poll->group_id);
+	SthCounts  *topic;
+
+	group->counters[STH_GROUP_POLLS]++;
+	if (poll->returned == 0)
+	{
+		group->counters[STH_GROUP_EMPTY_POLLS]++;
+		return;
+	}
+	group->counters[STH_GROUP_ROWS] += poll->returned;
+	group->counters[STH_GROUP_BYTES] += poll->returned_bytes;
+	topic = sth_tally_of(tail, topic_id, 0);
+	topic->counters[STH_TOPIC_ROWS_POLLED] += poll->returned;
+	topic->counters[STH_TOPIC_BYTES_POLLED] += poll->returned_bytes;
+	topic->counters[STH_TOPIC_BATCHES_POLLED]++;
+}
+
 /* Polls until there is a row or the deadline has come. */
 static void
 poll_until(Poll *poll, TimestampTz deadline)
 {
+	TimestampTz slept_since = 0;
+
 	sth_waiters_begin(poll->topic->topic_id);
-	do
+	for (;;)
 	{
 		/* the statement's snapshot does not show what came while it waited */
 		poll->snapshot = sth_fresh_snapshot();
 		poll_partitions(poll);
 		UnregisterSnapshot(poll->snapshot);
-	} while (poll->returned == 0 && sth_waiters_sleep(deadline));
+		if (poll->returned > 0 || GetCurrentTimestamp() >= deadline)
+			break;
+		if (slept_since == 0)
+			slept_since = GetCurrentTimestamp();
+		(void) sth_waiters_sleep(deadline);
+	}
 	sth_waiters_end();
+	if (slept_since != 0)
+		count_wait(poll->topic->topic_id, poll->group_id, slept_since);
 }
 
 /* The partitions asked for: all, or those in the array. */
@@ -240,6 +286,7 @@ sth_poll(PG_FUNCTION_ARGS)
 			deadline > GetCurrentTimestamp())
 			poll_until(&poll, deadline);
 	}
+	count_poll(&poll);
 	sth_claim_leave(poll.group_id);
 	relation_close(poll.rel, NoLock);
 	return (Datum) 0;
@@ -274,17 +321,6 @@ has_rows(int32 group_id, Relation rel, const SthTopic *topic)
 	return found;
 }
 
-/*
- * Sleeps with neither snapshot nor locks; false if the deadline has come.
- * This process has announced before that it waits.
- */
-static bool
-sleep_without_transaction(TimestampTz deadline)
-{
-	SPI_commit();
-	return sth_waiters_sleep(deadline);
-}
-
 /* wait(consumer_group, topic, timeout), a procedure */
 Datum
 sth_wait(PG_FUNCTION_ARGS)
@@ -294,8 +330,11 @@ sth_wait(PG_FUNCTION_ARGS)
 	castNode(CallContext, fcinfo->context)->atomic;
 	char	   *group;
 	Oid			relid;
+	Relation	rel;
+	SthTopic   *topic;
+	int32		group_id;
 	TimestampTz deadline;
-	bool		found = false;
+	TimestampTz slept_since = 0;
 
 	sth_require_argument(fcinfo, 0, "consumer_group");
 	sth_require_argument(fcinfo, 1, "topic");
@@ -312,19 +351,29 @@ sth_wait(PG_FUNCTION_ARGS)
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	group = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	do
+	for (;;)
 	{
-		Relation	rel = sth_topic_open_for_select(relid);
-		SthTopic   *topic;
-		int32		group_id;
-
+		rel = sth_topic_open_for_select(relid);
 		topic = sth_topic_get(rel);
 		group_id = sth_group_find(topic, RelationGetRelationName(rel), group);
 		sth_waiters_begin(topic->topic_id);
-		found = has_rows(group_id, rel, topic);
+		if (has_rows(group_id, rel, topic) || GetCurrentTimestamp() >= deadline)
+			break;
 		relation_close(rel, AccessShareLock);
-	} while (!found && sleep_without_transaction(deadline));
+		if (slept_since == 0)
+			slept_since = GetCurrentTimestamp();
+		/* sleeps with neither snapshot nor locks */
+		SPI_commit();
+		(void) sth_waiters_sleep(deadline);
+	}
 	sth_waiters_end();
+	if (slept_since != 0)
+	{
+		/* what is counted must be there until the commit */
+		group_id = sth_group_lock(topic, RelationGetRelationName(rel), group);
+		count_wait(topic->topic_id, group_id, slept_since);
+	}
+	relation_close(rel, NoLock);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -22,6 +22,7 @@
 #include "access/xact.h"
 #include "base/closest.h"
 #include "base/compat.h"
+#include "base/tally.h"
 #include "catalog/indexing.h"
 #include "catalog/options.h"
 #include "catalog/pg_class.h"
@@ -141,6 +142,7 @@ unregister_topic(const TopicRow *row)
 
 	sth_group_drop_all(row->topic_id);
 	(void) for_each_log(row->topic_id, remove_log, NULL);
+	sth_tally_drop(sth_relations()->tail, row->topic_id, 0);
 	CatalogTupleDelete(rel, &tid);
 	table_close(rel, RowExclusiveLock);
 }

@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "base/stats.h"
 #include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
@@ -102,9 +103,11 @@ remove_now(const Removal *removal)
 			break;
 		case REMOVE_TAIL:
 			sth_sequencer_forget_tail(removal->oid);
+			sth_stats_forget_tail(removal->oid);
 			break;
 		case REMOVE_DATABASE:
 			sth_sequencer_forget_database(removal->oid);
+			sth_stats_forget_database(removal->oid);
 			break;
 	}
 }

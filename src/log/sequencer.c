@@ -39,8 +39,10 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "storage/proc.h"
 #include "storage/shmem.h"
 #include "utils/hsearch.h"
+#include "utils/timestamp.h"
 
 typedef struct SequenceKey
 {
@@ -58,9 +60,6 @@ struct SthSequence
 
 #define NO_GAP PG_UINT64_MAX
 
-/* A backend that takes from more logs than this holds up all of them. */
-#define TURN_LOGS 8
-
 /* A backend's turn at taking offsets; padded against false sharing. */
 typedef union Turn
 {
@@ -68,11 +67,15 @@ typedef union Turn
 	{
 		pg_atomic_uint64 counter;	/* odd: offsets taken, not yet settled */
 		Oid			database;
-		int			nlogs;		/* of TURN_LOGS; -1: any of the database */
-		int32		log_ids[TURN_LOGS];
+		int			nlogs;		/* of STH_TURN_LOGS; -1: any of the database */
+		int32		log_ids[STH_TURN_LOGS];
+		TimestampTz began;
+		int64		first_offsets[STH_TURN_LOGS];	/* -1: not taken yet */
 	}			t;
 	char		pad[PG_CACHE_LINE_SIZE];
 } Turn;
+
+StaticAssertDecl(sizeof(Turn) == PG_CACHE_LINE_SIZE, "a turn fits a cache line");
 
 typedef struct SequencerShared
 {
@@ -234,12 +237,12 @@ sth_sequencer_begin(int nlogs, const int32 *log_ids)
 
 	Assert((counter & 1) == 0);
 	turn->t.database = MyDatabaseId;
-	if (nlogs > TURN_LOGS)
-		turn->t.nlogs = -1;
-	else
+	turn->t.began = GetCurrentTimestamp();
+	turn->t.nlogs = nlogs <= STH_TURN_LOGS ? nlogs : -1;
+	for (int i = 0; i < turn->t.nlogs; i++)
 	{
-		turn->t.nlogs = nlogs;
-		memcpy(turn->t.log_ids, log_ids, nlogs * sizeof(int32));
+		turn->t.log_ids[i] = log_ids[i];
+		turn->t.first_offsets[i] = -1;
 	}
 	pg_write_barrier();
 	turn_is_on = true;
@@ -251,26 +254,35 @@ sth_sequencer_begin(int nlogs, const int32 *log_ids)
 int64
 sth_sequencer_take(SthSequence *sequence, int64 count)
 {
+	Turn	   *turn = my_turn();
+	int64		first;
+
 	Assert(turn_is_on);
-	return (int64) pg_atomic_fetch_add_u64(&sequence->next_offset, count);
+	first = (int64) pg_atomic_fetch_add_u64(&sequence->next_offset, count);
+	for (int i = 0; i < turn->t.nlogs; i++)
+		if (turn->t.log_ids[i] == sequence->key.log_id)
+			turn->t.first_offsets[i] = first;
+	return first;
 }
 
 /*
  * Ends the turn, if there is one, after the transaction has left the proc
- * array.  Must not fail: it runs after the commit record.
+ * array; returns how many microseconds it lasted.  Must not fail: it runs
+ * after the commit record.
  */
-void
+int64
 sth_sequencer_end(void)
 {
 	Turn	   *turn;
 
 	if (!turn_is_on)
-		return;
+		return 0;
 	turn = my_turn();
 	pg_memory_barrier();
 	pg_atomic_write_u64(&turn->t.counter,
 						pg_atomic_read_u64(&turn->t.counter) + 1);
 	turn_is_on = false;
+	return GetCurrentTimestamp() - turn->t.began;
 }
 
 /* Does an odd turn concern this log of this database? */
@@ -281,7 +293,7 @@ turn_concerns(Turn *turn, int32 log_id)
 		return false;
 	if (turn->t.nlogs < 0)
 		return true;
-	for (int i = 0; i < Min(turn->t.nlogs, TURN_LOGS); i++)
+	for (int i = 0; i < Min(turn->t.nlogs, STH_TURN_LOGS); i++)
 		if (turn->t.log_ids[i] == log_id)
 			return true;
 	return false;
@@ -385,6 +397,34 @@ sth_sequencer_next_gap(Oid tail, int32 *log_id, int64 *from)
 	}
 	LWLockRelease(shared->lock);
 	return gap != NO_GAP;
+}
+
+/* How many turns there can be at a time. */
+int
+sth_sequencer_turns(void)
+{
+	return shared->nturns;
+}
+
+/* A backend's turn, if it is on and of this database. */
+bool
+sth_sequencer_read_turn(int index, SthTurn *turn)
+{
+	Turn	   *from = &shared->turns[index];
+	uint64		counter = pg_atomic_read_u64(&from->t.counter);
+
+	pg_read_barrier();
+	if ((counter & 1) == 0 || from->t.database != MyDatabaseId)
+		return false;
+	turn->pid = ProcGlobal->allProcs[index].pid;
+	turn->began = from->t.began;
+	turn->nlogs = from->t.nlogs;
+	memcpy(turn->log_ids, from->t.log_ids, sizeof(turn->log_ids));
+	memcpy(turn->first_offsets, from->t.first_offsets,
+		   sizeof(turn->first_offsets));
+	/* what was read belongs to that turn only if it is still the same one */
+	pg_read_barrier();
+	return pg_atomic_read_u64(&from->t.counter) == counter;
 }
 
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */

@@ -8,8 +8,23 @@
 #ifndef STH_LOG_SEQUENCER_H
 #define STH_LOG_SEQUENCER_H
 
+#include "datatype/timestamp.h"
+
 /* An open log's place in shared memory. */
 typedef struct SthSequence SthSequence;
+
+/* A backend that takes from more logs than this holds up all of them. */
+#define STH_TURN_LOGS 8
+
+/* A turn that is on. */
+typedef struct SthTurn
+{
+	int			pid;
+	TimestampTz began;
+	int			nlogs;			/* -1: any of the database */
+	int32		log_ids[STH_TURN_LOGS];
+	int64		first_offsets[STH_TURN_LOGS];	/* -1: not taken yet */
+} SthTurn;
 
 extern void sth_sequencer_init(void);
 
@@ -20,9 +35,11 @@ extern bool sth_sequencer_peek(Oid tail, int32 log_id, int64 *next_offset);
 
 extern void sth_sequencer_begin(int nlogs, const int32 *log_ids);
 extern int64 sth_sequencer_take(SthSequence *sequence, int64 count);
-extern void sth_sequencer_end(void);
+extern int64 sth_sequencer_end(void);
 extern bool sth_sequencer_settled(int32 log_id);
 extern bool sth_sequencer_wait(int32 log_id, int timeout);
+extern int	sth_sequencer_turns(void);
+extern bool sth_sequencer_read_turn(int index, SthTurn *turn);
 
 extern void sth_sequencer_note_gap(SthSequence *sequence, int64 from);
 extern bool sth_sequencer_next_gap(Oid tail, int32 *log_id, int64 *from);

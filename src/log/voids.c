@@ -38,6 +38,7 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/tally.h"
 #include "catalog/relations.h"
 #include "catalog/pg_type.h"
 #include "catalog/topic.h"
@@ -92,9 +93,9 @@ find_topic(int32 log_id, int32 *topic_id, Oid *relid)
 	return OidIsValid(*relid);
 }
 
-/* Writes voids for what is missing of a log in [from, until). */
+/* Writes voids for what is missing of a topic's log in [from, until). */
 static void
-fill(int32 log_id, int64 from, int64 until, Snapshot snapshot)
+fill(int32 topic_id, int32 log_id, int64 from, int64 until, Snapshot snapshot)
 {
 	SthTailWriter *writer;
 	SthGap		gap;
@@ -114,6 +115,7 @@ fill(int32 log_id, int64 from, int64 until, Snapshot snapshot)
 		}
 		sth_tail_write(writer, log_id, STH_STAGE_NONE, gap.end, 0, frame,
 					   sth_frame_put_void(frame, gap.end - start));
+		sth_tally_void(sth_relations()->tail, topic_id, gap.end - gap.start);
 	}
 	sth_tail_end_write(writer);
 }
@@ -172,8 +174,8 @@ close_gaps(int32 log_id, int64 from, int32 *topic_id)
 		return true;
 	if (!settle(log_id, &until, &snapshot))
 		return false;
-	fill(log_id, Max(from, sth_log_start_offset(log_id, snapshot)), until,
-		 snapshot);
+	fill(*topic_id, log_id,
+		 Max(from, sth_log_start_offset(log_id, snapshot)), until, snapshot);
 	UnregisterSnapshot(snapshot);
 	return true;
 }

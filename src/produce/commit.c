@@ -12,7 +12,7 @@
  *	   are staged;
  *	then PostgreSQL writes the commit record and takes the transaction out of
  *	the proc array, and the commit callback
- *	5. ends the turn, and wakes who waits for rows.
+ *	5. ends the turn, wakes who waits for rows, and counts.
  *
  * Failure: an error, a cancel or FATAL before 3 leaves nothing.  From 3 on it
  * leaves offsets that no row will have, a gap, which readers can tell from a
@@ -38,7 +38,9 @@
 
 #include "access/xact.h"
 #include "base/failpoint.h"
+#include "base/stats.h"
 #include "base/wakeup.h"
+#include "catalog/relations.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "codec/frame.h"
@@ -61,10 +63,12 @@ typedef struct ProducedRange
 	int			partition;
 	int64		first;
 	int64		last;
+	int64		bytes;
 } ProducedRange;
 
 typedef struct Produced
 {
+	Oid			tail;
 	int			n;
 	ProducedRange ranges[FLEXIBLE_ARRAY_MEMBER];
 } Produced;
@@ -107,6 +111,7 @@ take_offsets(int nlogs, const SthPendingLog *logs, const int32 *log_ids)
 		range->partition = logs[i].partition;
 		range->first = base;
 		range->last = base + count - 1;
+		range->bytes = sth_rows_bytes(logs[i].rows);
 		this_produced->n = i + 1;
 	}
 }
@@ -135,6 +140,7 @@ before_commit(void)
 	this_produced = MemoryContextAlloc(TopMemoryContext,
 									   offsetof(Produced, ranges) +
 									   nlogs * sizeof(ProducedRange));
+	this_produced->tail = sth_relations()->tail;
 	this_produced->n = 0;
 
 	STH_FAILPOINT("before-sequencing");
@@ -183,11 +189,37 @@ leave_gaps(const Produced *produced)
 	wake_waiters(produced);
 }
 
+/* Counts what was produced, and how long its offsets were held. */
+static void
+count_produced(const Produced *produced, int64 microseconds)
+{
+	int			i = 0;
+
+	while (i < produced->n)
+	{
+		int32		topic_id = produced->ranges[i].topic_id;
+		SthStatsKey key = sth_stats_key(produced->tail, topic_id, 0);
+		SthCounts	counts = {0};
+
+		counts.counters[STH_TOPIC_TRANSACTIONS] = 1;
+		sth_counts_add_time(&counts, microseconds);
+		for (; i < produced->n && produced->ranges[i].topic_id == topic_id; i++)
+		{
+			const ProducedRange *range = &produced->ranges[i];
+
+			counts.counters[STH_TOPIC_ROWS_PRODUCED] += range->last - range->first + 1;
+			counts.counters[STH_TOPIC_BYTES_PRODUCED] += range->bytes;
+		}
+		sth_stats_apply(&key, &counts);
+	}
+}
+
 /* Must not fail after a commit. */
 static void
 after_end(bool committed)
 {
-	sth_sequencer_end();
+	int64		microseconds = sth_sequencer_end();
+
 	sth_pending_forget();
 	/* what is left is freed by the next transaction that produces */
 	if (this_produced == NULL || this_produced->n == 0)
@@ -199,6 +231,7 @@ after_end(bool committed)
 		last_produced = this_produced;
 		this_produced = previous;
 		wake_waiters(last_produced);
+		count_produced(last_produced, microseconds);
 	}
 	else
 		leave_gaps(this_produced);

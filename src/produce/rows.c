@@ -35,6 +35,13 @@
 #include "produce/rows.h"
 #include "utils/memutils.h"
 
+/* A place between rows; marks form a stack. */
+typedef struct Mark
+{
+	int64		rows;			/* how many there were */
+	int64		bytes;			/* of their values */
+} Mark;
+
 struct SthRows
 {
 	MemoryContext context;
@@ -51,6 +58,7 @@ struct SthRows
 	int			nframes;
 	int			max_frames;
 	int64		framed_rows;	/* in frames, staged or not */
+	int64		bytes;			/* of the values of all rows */
 
 	/* rows that are in no frame yet */
 	int			nrows;
@@ -66,8 +74,8 @@ struct SthRows
 	bool		routed;
 	Size		full;			/* try to make a frame at this data_len */
 
-	/* marks: how many rows there were; a stack */
-	int64	   *marks;
+	/* marks */
+	Mark	   *marks;
 	int			nmarks;
 	int			max_marks;
 };
@@ -182,6 +190,13 @@ int64
 sth_rows_count(const SthRows *rows)
 {
 	return rows->framed_rows + rows->nrows;
+}
+
+/* Bytes of their values, as they are packed, before compression. */
+int64
+sth_rows_bytes(const SthRows *rows)
+{
+	return rows->bytes;
 }
 
 static inline bool
@@ -352,6 +367,7 @@ sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 	rows->times[n] = time;
 	rows->row_pos[n] = row - rows->data;
 	rows->row_len[n] = p - row;
+	rows->bytes += p - row;
 	rows->data_len = p - rows->data;
 	rows->routed |= routed;
 	rows->nrows++;
@@ -491,7 +507,7 @@ rows_before_mark(SthRows *rows)
 
 	for (int i = rows->nmarks - 1; i >= 0; i--)
 	{
-		int64		before = rows->marks[i] - rows->framed_rows;
+		int64		before = rows->marks[i].rows - rows->framed_rows;
 
 		if (before <= 0)
 			break;
@@ -588,17 +604,21 @@ sth_rows_forget(void)
 void
 sth_rows_push_mark(SthRows *rows)
 {
+	Mark	   *mark;
+
 	if (rows->nmarks == rows->max_marks)
 	{
 		int			max = Max(rows->max_marks * 2, 4);
 
 		if (rows->marks == NULL)
-			rows->marks = MemoryContextAlloc(rows->context, max * sizeof(int64));
+			rows->marks = MemoryContextAlloc(rows->context, max * sizeof(Mark));
 		else
-			rows->marks = repalloc(rows->marks, max * sizeof(int64));
+			rows->marks = repalloc(rows->marks, max * sizeof(Mark));
 		rows->max_marks = max;
 	}
-	rows->marks[rows->nmarks++] = sth_rows_count(rows);
+	mark = &rows->marks[rows->nmarks++];
+	mark->rows = sth_rows_count(rows);
+	mark->bytes = rows->bytes;
 }
 
 /* Removes the last mark and keeps what came after it. */
@@ -614,7 +634,7 @@ int64
 sth_rows_mark(const SthRows *rows, int depth)
 {
 	Assert(depth < rows->nmarks);
-	return rows->marks[rows->nmarks - 1 - depth];
+	return rows->marks[rows->nmarks - 1 - depth].rows;
 }
 
 /*
@@ -624,16 +644,17 @@ sth_rows_mark(const SthRows *rows, int depth)
 void
 sth_rows_rollback_mark(SthRows *rows)
 {
-	int64		mark;
+	Mark	   *mark;
 	int			left = rows->nframes;
 
 	Assert(rows->nmarks > 0);
-	mark = rows->marks[--rows->nmarks];
-	while (left > 0 && rows->frames[left - 1]->end > mark)
+	mark = &rows->marks[--rows->nmarks];
+	while (left > 0 && rows->frames[left - 1]->end > mark->rows)
 		left--;
 	sth_rows_remove_frames(rows, left);
-	rows->framed_rows = Min(rows->framed_rows, mark);
-	rows->nrows = (int) (mark - rows->framed_rows);
+	rows->framed_rows = Min(rows->framed_rows, mark->rows);
+	rows->nrows = (int) (mark->rows - rows->framed_rows);
+	rows->bytes = mark->bytes;
 	rows->data_len = rows->nrows == 0 ? 0 :
 		rows->row_pos[rows->nrows - 1] + rows->row_len[rows->nrows - 1];
 }

@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * stats.c
+ *	  Counters of topics and consumer groups, in shared memory.
+ *
+ * A topic or group that something has been counted of has an entry in a hash
+ * table: counters and a histogram, all atomic.  The table has a fixed size.
+ * Whoever finds it full goes uncounted; that this has happened is remembered,
+ * because from then on a missing entry does not mean zero.
+ *
+ * Counted is what has committed.  What a transaction does is kept by itself
+ * until then (tally.c, produce/commit.c), so that entries are only made by
+ * transactions that have committed, for topics and groups that are there: a
+ * lock on the topic, and on the group, keeps them from being dropped until
+ * what was counted has been added.
+ *
+ * Locking: the LWLock guards the table, not the counters.  They are added to
+ * without it, which the locks on topic and group make safe: an entry goes only
+ * with its topic or group.
+ *
+ * Failure: nothing here fails once the server has started.  A crash, and
+ * every start, begins from zero.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/guc.h"
+#include "base/stats.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
+#include "port/pg_bitutils.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+typedef struct Stats
+{
+	SthStatsKey key;
+	pg_atomic_uint64 reset;		/* TimestampTz; 0: since the start */
+	pg_atomic_uint64 counters[STH_NCOUNTERS];
+	pg_atomic_uint64 histogram[STH_NBUCKETS];
+} Stats;
+
+typedef struct StatsShared
+{
+	LWLock	   *lock;
+	pg_atomic_uint32 overflowed;	/* has anybody found the table full? */
+} StatsShared;
+
+static StatsShared *shared = NULL;
+static HTAB *table = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+/* How many topics and groups are counted at most. */
+static long
+max_entries(void)
+{
+	return Max(sth_max_logs / 4, 256);
+}
+
+static void
+request_shmem(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(sizeof(StatsShared));
+	RequestAddinShmemSpace(hash_estimate_size(max_entries(), sizeof(Stats)));
+	RequestNamedLWLockTranche("streamhouse stats", 1);
+}
+
+static void
+startup_shmem(void)
+{
+	HASHCTL		info;
+	bool		found;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("streamhouse stats", sizeof(StatsShared), &found);
+	if (!found)
+	{
+		shared->lock = &(GetNamedLWLockTranche("streamhouse stats"))->lock;
+		pg_atomic_init_u32(&shared->overflowed, 0);
+	}
+	memset(&info, 0, sizeof(info));
+	info.keysize = sizeof(SthStatsKey);
+	info.entrysize = sizeof(Stats);
+	table = ShmemInitHash("streamhouse stats table", max_entries(),
+						  max_entries(), &info,
+						  HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
+	LWLockRelease(AddinShmemInitLock);
+}
+
+/* Called once, from _PG_init. */
+void
+sth_stats_init(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = request_shmem;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = startup_shmem;
+}
+
+/* Of a topic of this database (group_id 0), or of one of its groups. */
+SthStatsKey
+sth_stats_key(Oid tail, int32 topic_id, int32 group_id)
+{
+	SthStatsKey key = {MyDatabaseId, tail, topic_id, group_id};
+
+	return key;
+}
+
+/* Counts a time in the histogram. */
+void
+sth_counts_add_time(SthCounts *counts, int64 microseconds)
+{
+	int			bucket = microseconds <= 1 ? 0 :
+	pg_leftmost_one_pos64((uint64) microseconds - 1) + 1;
+
+	counts->histogram[Min(bucket, STH_NBUCKETS - 1)]++;
+}
+
+/* A new entry; the lock is held. */
+static void
+init_entry(Stats *stats)
+{
+	/* what came before the table was full may have been missed */
+	pg_atomic_init_u64(&stats->reset,
+					   pg_atomic_read_u32(&shared->overflowed) ?
+					   (uint64) GetCurrentTimestamp() : 0);
+	for (int i = 0; i < STH_NCOUNTERS; i++)
+		pg_atomic_init_u64(&stats->counters[i], 0);
+	for (int i = 0; i < STH_NBUCKETS; i++)
+		pg_atomic_init_u64(&stats->histogram[i], 0);
+}
+
+/* An entry, made if need be; NULL if there is no room. */
+static Stats *
+enter(const SthStatsKey *key)
+{
+	Stats	   *stats;
+	bool		full;
+	bool		found;
+
+	/* that there is no room should be as cheap to find out as the entry */
+	LWLockAcquire(shared->lock, LW_SHARED);
+	stats = hash_search(table, key, HASH_FIND, NULL);
+	full = hash_get_num_entries(table) >= max_entries();
+	LWLockRelease(shared->lock);
+
+	if (stats == NULL && !full)
+	{
+		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+		if (hash_get_num_entries(table) >= max_entries())
+			stats = hash_search(table, key, HASH_FIND, &found);
+		else
+			stats = hash_search(table, key, HASH_ENTER_NULL, &found);
+		if (stats != NULL && !found)
+			init_entry(stats);
+		LWLockRelease(shared->lock);
+	}
+	if (stats == NULL && !pg_atomic_read_u32(&shared->overflowed))
+		pg_atomic_write_u32(&shared->overflowed, 1);
+	return stats;
+}
+
+static void
+add(pg_atomic_uint64 *sums, const int64 *counts, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (counts[i] != 0)
+			pg_atomic_fetch_add_u64(&sums[i], counts[i]);
+}
+
+/*
+ * Adds to the counters of a topic or group.  Must not fail: it runs after the
+ * commit record.  The caller still has the locks that keep both from being
+ * dropped.
+ */
+void
+sth_stats_apply(const SthStatsKey *key, const SthCounts *counts)
+{
+	Stats	   *stats = enter(key);
+
+	if (stats == NULL)
+		return;
+	add(stats->counters, counts->counters, STH_NCOUNTERS);
+	add(stats->histogram, counts->histogram, STH_NBUCKETS);
+}
+
+static void
+read_all(pg_atomic_uint64 *sums, int64 *counts, int n)
+{
+	for (int i = 0; i < n; i++)
+		counts[i] = (int64) pg_atomic_read_u64(&sums[i]);
+}
+
+/*
+ * The counters of a topic or group, and since when they count (0: the start
+ * of the server); false if it may not have been counted.
+ */
+bool
+sth_stats_read(const SthStatsKey *key, SthCounts *counts, TimestampTz *reset)
+{
+	Stats	   *stats;
+
+	memset(counts, 0, sizeof(SthCounts));
+	*reset = 0;
+	LWLockAcquire(shared->lock, LW_SHARED);
+	stats = hash_search(table, key, HASH_FIND, NULL);
+	if (stats != NULL)
+	{
+		read_all(stats->counters, counts->counters, STH_NCOUNTERS);
+		read_all(stats->histogram, counts->histogram, STH_NBUCKETS);
+		*reset = (TimestampTz) pg_atomic_read_u64(&stats->reset);
+	}
+	LWLockRelease(shared->lock);
+	return stats != NULL || !pg_atomic_read_u32(&shared->overflowed);
+}
+
+/* The lock is held. */
+static void
+reset_entry(Stats *stats)
+{
+	pg_atomic_write_u64(&stats->reset, (uint64) GetCurrentTimestamp());
+	for (int i = 0; i < STH_NCOUNTERS; i++)
+		pg_atomic_write_u64(&stats->counters[i], 0);
+	for (int i = 0; i < STH_NBUCKETS; i++)
+		pg_atomic_write_u64(&stats->histogram[i], 0);
+}
+
+/* Does an entry belong to what 'of' names?  0 there stands for any. */
+static bool
+matches(const SthStatsKey *key, const SthStatsKey *of)
+{
+	return key->database == of->database &&
+		(of->tail == InvalidOid || key->tail == of->tail) &&
+		(of->topic_id == 0 || key->topic_id == of->topic_id);
+}
+
+static void
+for_each(const SthStatsKey *of, void (*callback) (Stats *stats))
+{
+	HASH_SEQ_STATUS status;
+	Stats	   *stats;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	hash_seq_init(&status, table);
+	while ((stats = hash_seq_search(&status)) != NULL)
+		if (matches(&stats->key, of))
+			callback(stats);
+	LWLockRelease(shared->lock);
+}
+
+/* Sets the counters of a topic and of its groups to zero. */
+void
+sth_stats_reset_topic(Oid tail, int32 topic_id)
+{
+	SthStatsKey of = sth_stats_key(tail, topic_id, 0);
+
+	for_each(&of, reset_entry);
+}
+
+/* Sets all counters of this database to zero. */
+void
+sth_stats_reset_all(Oid tail)
+{
+	SthStatsKey of = sth_stats_key(tail, 0, 0);
+
+	for_each(&of, reset_entry);
+}
+
+/* The lock is held. */
+static void
+remove_entry(Stats *stats)
+{
+	SthStatsKey key = stats->key;
+
+	(void) hash_search(table, &key, HASH_REMOVE, NULL);
+}
+
+/* Removes a topic or group that has been dropped.  Must not fail. */
+void
+sth_stats_forget(const SthStatsKey *key)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	(void) hash_search(table, key, HASH_REMOVE, NULL);
+	LWLockRelease(shared->lock);
+}
+
+/* Removes all of a dropped extension.  Must not fail. */
+void
+sth_stats_forget_tail(Oid tail)
+{
+	SthStatsKey of = sth_stats_key(tail, 0, 0);
+
+	for_each(&of, remove_entry);
+}
+
+/* Removes all of a dropped database.  Must not fail. */
+void
+sth_stats_forget_database(Oid database)
+{
+	SthStatsKey of = {database, InvalidOid, 0, 0};
+
+	for_each(&of, remove_entry);
+}

@@ -1,0 +1,76 @@
+/*-------------------------------------------------------------------------
+ *
+ * stats.h
+ *	  Counters of topics and consumer groups, in shared memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_BASE_STATS_H
+#define STH_BASE_STATS_H
+
+#include "datatype/timestamp.h"
+
+/* What is counted of a topic; the view stat_topics goes by the order. */
+typedef enum SthTopicCounter
+{
+	STH_TOPIC_ROWS_PRODUCED,
+	STH_TOPIC_BYTES_PRODUCED,
+	STH_TOPIC_TRANSACTIONS,
+	STH_TOPIC_ROWS_POLLED,
+	STH_TOPIC_BYTES_POLLED,
+	STH_TOPIC_BATCHES_POLLED,
+	STH_TOPIC_VOIDS,
+	STH_TOPIC_OFFSETS_VOIDED
+} SthTopicCounter;
+
+/* What is counted of a group; the view stat_groups goes by the order. */
+typedef enum SthGroupCounter
+{
+	STH_GROUP_POLLS,
+	STH_GROUP_EMPTY_POLLS,
+	STH_GROUP_ROWS,
+	STH_GROUP_BYTES,
+	STH_GROUP_WAITS,
+	STH_GROUP_WAIT_TIME			/* microseconds */
+} SthGroupCounter;
+
+#define STH_NCOUNTERS (STH_TOPIC_OFFSETS_VOIDED + 1)
+
+/*
+ * Buckets of a histogram of times: bucket i has those of up to 2^i
+ * microseconds that are in no bucket before, the last one all longer ones.
+ */
+#define STH_NBUCKETS 32
+
+/* Of a topic, its commits; of a group, its waits. */
+typedef struct SthCounts
+{
+	int64		counters[STH_NCOUNTERS];
+	int64		histogram[STH_NBUCKETS];
+} SthCounts;
+
+/* Whose counters. */
+typedef struct SthStatsKey
+{
+	Oid			database;
+	Oid			tail;			/* new with every CREATE EXTENSION */
+	int32		topic_id;
+	int32		group_id;		/* 0: the topic's own */
+} SthStatsKey;
+
+extern void sth_stats_init(void);
+extern SthStatsKey sth_stats_key(Oid tail, int32 topic_id, int32 group_id);
+
+extern void sth_counts_add_time(SthCounts *counts, int64 microseconds);
+extern void sth_stats_apply(const SthStatsKey *key, const SthCounts *counts);
+extern bool sth_stats_read(const SthStatsKey *key, SthCounts *counts,
+						   TimestampTz *reset);
+
+extern void sth_stats_reset_topic(Oid tail, int32 topic_id);
+extern void sth_stats_reset_all(Oid tail);
+
+extern void sth_stats_forget(const SthStatsKey *key);
+extern void sth_stats_forget_tail(Oid tail);
+extern void sth_stats_forget_database(Oid database);
+
+#endif							/* STH_BASE_STATS_H */
