@@ -14,14 +14,17 @@ use PostgreSQL::Test::Utils;
 use RandomRows qw(any int_in);
 use StreamhouseTest;
 use Test::More;
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 my $seed = $ENV{STH_SEED} || (time ^ ($$ << 8)) % 1_000_000;
 my $end = time + 60 * ($ENV{STH_ORACLE_MINUTES} || ($ENV{STH_TEST_LONG} ? 20 : 0));
 my %clients = (producer => 5, consumer => 4, reader => 2, observer => 1, holder => 1);
 
-# Of this round: the server that is produced to, its standby until it is
-# promoted, whether it is synchronous, and where the logs of clients are.
-my ($node, $standby, $synchronous, $dir);
+# Of this round: the server that is produced to, its standby, which takes its
+# place, the one that did before, whether commits wait for the standby, and
+# where the logs of clients are.
+my ($node, $standby, $former, $synchronous, $dir);
+my $promoted;    # when
 my $failpoints;
 
 sub sql { return answer($node, @_); }
@@ -78,6 +81,19 @@ sub go_on
 	return;
 }
 
+# Where voids are written, gaps do not hold up a reader on the standby.
+sub standby_reads_on
+{
+	return if sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'streamhouse%'}) eq '0';
+	for my $topic (@TOPICS)
+	{
+		my $ends = sql("SELECT string_agg(format('(%s, %s)', p, o), ', ') FROM (SELECT _partition AS p, max(_offset) AS o FROM $topic GROUP BY 1) x");
+		ok($standby->poll_query_until('postgres', "SELECT bool_and(o <= (SELECT max(_offset) FROM streamhouse.read(NULL::$topic, p, 0, 2000000000, 2000000000)))
+			FROM (VALUES $ends) x (p, o)"), "read() on the standby passes all gaps of $topic");
+	}
+	return;
+}
+
 # --- what goes wrong ----------------------------------------------------------
 
 my $victims = q{FROM pg_stat_activity WHERE application_name LIKE 'oracle-%' OR backend_type LIKE 'streamhouse%' ORDER BY random()};
@@ -97,18 +113,20 @@ my %fault = (
 	cancel => sub { sql("SELECT pg_cancel_backend(pid) FROM (SELECT pid $victims LIMIT 4) v") for 1 .. 3; },
 	terminate => sub { sql("SELECT pg_terminate_backend(pid) FROM (SELECT pid $victims LIMIT 4) v"); },
 	kill => sub {
-		my $pid = sql("SELECT pid $victims LIMIT 1");
-		restarts(sub { kill 'KILL', $pid });
+		# whoever it is may just have gone
+		restarts(sub { 1 until kill 'KILL', sql("SELECT pid $victims LIMIT 1") =~ /^\d+$/ ? $& : () });
 	},
 	crash => sub { crash($node); },
 	(map { my $place = $_; ("crash $place" => sub { restarts(sub { produce_once($place, 'test', 0, ++$crashes, $dir) }) }) }
 		'before-sequencing', 'sequenced', 'inserted'),
 	failover => sub {
+		standby_reads_on();
 		# what has been cancelled while it waited for the standby is there
 		$node->wait_for_catchup($standby, 'replay');
 		$node->stop($synchronous ? 'immediate' : 'fast');
+		$promoted = clock_gettime(CLOCK_MONOTONIC);
 		$standby->promote;
-		($node, $standby) = ($standby, undef);
+		($former, $node) = ($node, $standby);
 		name_primary();
 	});
 
@@ -212,18 +230,19 @@ sub nothing_wrong
 # The round has been what was meant.
 sub something_happened
 {
-	my %count = map { split /\|/ } split /\n/, sql(<<~'SQL');
+	my %count = map { split /\|/ } split /\n/, sql(<<~SQL);
 		SELECT 'transactions that ' || CASE outcome WHEN 'unknown' THEN 'lost their session in COMMIT' ELSE outcome END, count(*) FROM attempt GROUP BY 1
 		UNION ALL SELECT 'transactions that failed in COMMIT', count(*) FROM attempt WHERE outcome = 'failed' AND sent IS NOT NULL
 		UNION ALL SELECT 'staged parts of transactions', count(DISTINCT (log_id, stage)) FROM streamhouse.tail WHERE stage > 0
 		UNION ALL SELECT 'offsets in gaps', sum(next_offset) - (SELECT count(*) FROM final) FROM streamhouse.logs
 		UNION ALL SELECT 'rows', count(*) FROM final
 		UNION ALL SELECT 'rows seen', count(*) FROM seen
+		UNION ALL SELECT 'rows seen on the standby', count(*) FROM seen WHERE reader = 'reader-9' AND at < $promoted
 		SQL
 	note("$count{$_} $_") for sort keys %count;
 	cmp_ok($count{$_} // 0, '>', 0, "there were $_")
 	  for 'transactions that committed', 'transactions that failed', 'transactions that failed in COMMIT',
-	  'staged parts of transactions', 'offsets in gaps', 'rows seen';
+	  'staged parts of transactions', 'offsets in gaps', 'rows seen', 'rows seen on the standby';
 	return;
 }
 
@@ -258,6 +277,9 @@ sub run_round
 	nothing_wrong($round);
 	something_happened();
 	$node->stop;
+	return if !Test::More->builder->is_passing;
+	$_->clean_node for $node, $former;
+	unlink glob "$dir/*";
 	return;
 }
 
