@@ -87,7 +87,7 @@ sub write_log
 	my ($table, @values) = @_;
 	if (!$log{$table})
 	{
-		open $log{$table}, '>', "$dir/$table.$name.tsv" or die $!;
+		open $log{$table}, '>>', "$dir/$table.$name.tsv" or die $!;
 	}
 	print { $log{$table} } join("\t", map { $_ // '\N' } @values), "\n";
 	return;
@@ -235,7 +235,9 @@ sub produce_once
 	(%n, @runs) = ();
 	transaction('batch', "SET streamhouse.failpoint = '$place:crash';");
 	drop_session();
-	$_->flush for values %log;
+	# no client inherits them
+	close $_ for values %log;
+	%log = ();
 	return;
 }
 
