@@ -2,7 +2,9 @@
 #
 #	make					the production build
 #	make STH_CHECKS=1		warnings are errors, assertions, failpoints
-#	make unit				tests of src/codec, which need no server
+#	make unit				tests of src/codec and shcat, which need no server
+#	make fuzz				fuzzes src/codec, FUZZ_SECONDS=10 each; "make fuzz-short"
+#							replays and mutates the corpus, without clang
 #	make check-layers		includes against src/LAYERS
 #	make check-indent		the format; "make indent" mends it
 #	make installcheck-sql, installcheck-isolation, installcheck-tap
@@ -11,6 +13,7 @@
 MODULE_big = streamhouse
 EXTENSION = streamhouse
 DATA = $(sort $(wildcard extension/streamhouse--*.sql))
+SCRIPTS_built = build/shcat
 OBJS = src/streamhouse.o $(patsubst %.c,%.o,$(sort $(wildcard src/*/*.c)))
 
 # In the order in which they run, in one database.
@@ -57,28 +60,48 @@ build:
 build/flags: FORCE | build
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' >$@
 
-# The codec is plain C: its tests know neither server nor server headers.
+# shcat prints the rows of an object without a server: it is plain C over the
+# codec, and goes to where PostgreSQL has its programs.
+shcat = $(sort $(wildcard tools/shcat/*.c))
+PLAIN_CFLAGS = -std=gnu99 -g -O2 -MMD -MP -Isrc $(WARNINGS) $(if $(STH_CHECKS),-Werror)
+LIBS_CODEC = -llz4 -lzstd
+
+build/plain/%.o: src/%.c | build
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN_CFLAGS) -c -o $@ $<
+build/plain/shcat/%.o: tools/shcat/%.c | build
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN_CFLAGS) -c -o $@ $<
+build/shcat: $(patsubst tools/%.c,build/plain/%.o,$(shcat)) \
+		$(patsubst src/%.c,build/plain/%.o,$(sort $(wildcard src/codec/*.c)))
+	$(CC) -o $@ $^ $(LIBS_CODEC)
+-include $(wildcard build/plain/*/*.d)
+
+# The tests of the codec know neither server nor server headers.
 # SANITIZE=1 builds them with AddressSanitizer and UBSan.
 unit_dir = build/unit$(if $(SANITIZE),-sanitized)
-UNIT_CFLAGS = -std=gnu99 -g -O2 -MMD -MP -Isrc $(WARNINGS) $(if $(STH_CHECKS),-Werror)
-ifdef SANITIZE
-UNIT_CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-endif
+SANITIZERS = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_CFLAGS = $(PLAIN_CFLAGS) $(if $(SANITIZE),$(SANITIZERS))
 unit_codec = $(patsubst src/%.c,$(unit_dir)/%.o,$(wildcard src/codec/*.c))
 
 $(unit_dir)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+$(unit_dir)/shcat/%.o: tools/shcat/%.c
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+$(unit_dir)/shcat/shcat: $(patsubst tools/%.c,$(unit_dir)/%.o,$(shcat)) $(unit_codec)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
 $(unit_dir)/%_test.o: test/unit/%_test.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 $(unit_dir)/%_test: $(unit_dir)/%_test.o $(unit_codec)
-	$(CC) $(UNIT_CFLAGS) -o $@ $^ -llz4 -lzstd
--include $(wildcard $(unit_dir)/*.d $(unit_dir)/codec/*.d)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
+-include $(wildcard $(unit_dir)/*.d $(unit_dir)/*/*.d)
 
 # Runs all of them; a test fails by its exit status or by a "not ok" line.
-unit: $(addprefix $(unit_dir)/,$(UNIT))
-	@failed=0; for t in $^; do \
+unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
+	@failed=0; export SHCAT=$(unit_dir)/shcat/shcat; for t in $(filter %_test,$^); do \
 		if $$t >$$t.out 2>&1 && grep -q '^ok' $$t.out && ! grep -q '^not ok' $$t.out; then \
 			echo "$${t##*/}: ok ($$(grep -c '^ok' $$t.out))"; \
 		else \
