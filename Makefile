@@ -5,6 +5,7 @@
 #	make unit				tests of src/codec and shcat, which need no server
 #	make fuzz				fuzzes src/codec, FUZZ_SECONDS=10 each; "make fuzz-short"
 #							replays and mutates the corpus, without clang
+#	make bench-codec		speed of src/codec, without a server
 #	make check-layers		includes against src/LAYERS
 #	make check-indent		the format; "make indent" mends it
 #	make installcheck-sql, installcheck-isolation, installcheck-tap
@@ -109,6 +110,60 @@ unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
 		fi; \
 	done; exit $$failed
 
+# Fuzzing of what reads bytes that others wrote.  fuzz runs libFuzzer for
+# FUZZ_SECONDS on each and keeps what it finds in build/fuzz; fuzz-merge takes
+# over from there what adds to the corpus in the tree.  fuzz-short needs no
+# clang: it replays that corpus and FUZZ_RUNS mutations of it, always the same.
+FUZZ = row frame block footer
+FUZZ_SECONDS = 10
+FUZZ_RUNS = 20000
+CLANG = clang-14
+FUZZ_CFLAGS = -std=gnu99 -g -MMD -MP -Isrc $(SANITIZERS)
+fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c))
+
+build/fuzz/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+build/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(fuzz_codec)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+build/fuzz/seeds: test/fuzz/seeds.c $(fuzz_codec)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+build/fuzz-short/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FUZZ_CFLAGS) -c -o $@ $<
+build/fuzz-short/%_fuzz: test/fuzz/%_fuzz.c test/fuzz/driver.c $(fuzz_codec:build/fuzz/%=build/fuzz-short/%)
+	$(CC) $(FUZZ_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+-include $(wildcard build/fuzz*/*.d build/fuzz*/codec/*.d)
+
+fuzz: $(FUZZ:%=fuzz-%)
+$(FUZZ:%=fuzz-%): fuzz-%: build/fuzz/%_fuzz build/fuzz/seeds
+	@mkdir -p $(FUZZ:%=build/fuzz/corpus/%)
+	@build/fuzz/seeds build/fuzz/corpus >build/fuzz/seeds.out
+	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
+		-artifact_prefix=build/fuzz/$*- build/fuzz/corpus/$* test/fuzz/corpus/$* >build/fuzz/$*.out 2>&1 || \
+		{ tail -n 40 build/fuzz/$*.out; echo "fuzz $*: FAILED"; exit 1; }
+	@echo "fuzz $*: ok ($$(grep '^Done' build/fuzz/$*.out))"
+fuzz-merge: $(FUZZ:%=build/fuzz/%_fuzz)
+	for f in $(FUZZ); do build/fuzz/$${f}_fuzz -merge=1 -max_len=4096 test/fuzz/corpus/$$f build/fuzz/corpus/$$f || exit 1; done
+
+fuzz-short: $(FUZZ:%=build/fuzz-short/%_fuzz)
+	@failed=0; for f in $(FUZZ); do \
+		if build/fuzz-short/$${f}_fuzz build/fuzz-short/$$f.crash $(FUZZ_RUNS) test/fuzz/corpus/$$f/* >build/fuzz-short/$$f.out 2>&1; then \
+			echo "fuzz $$f: ok ($$(tail -n 1 build/fuzz-short/$$f.out))"; \
+		else \
+			echo "fuzz $$f: FAILED"; cat build/fuzz-short/$$f.out; failed=1; \
+		fi; \
+	done; exit $$failed
+
+# Speed and size of the codec alone, in the records of bench/genrec.c.
+BENCH_ROWS = 1000000
+build/bench-codec: bench/codec.c $(patsubst src/%.c,build/plain/%.o,$(sort $(wildcard src/codec/*.c)))
+	$(CC) $(PLAIN_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+build/genrec: bench/genrec.c | build
+	$(CC) -O2 -o $@ $<
+bench-codec: build/bench-codec build/genrec
+	@build/genrec build/records 100 $(BENCH_ROWS) && build/bench-codec build/records 100 $(BENCH_ROWS); rm -f build/records
+
 check-layers:
 	@awk -f scripts/check-layers.awk src/LAYERS $(wildcard src/*/*.[ch])
 
@@ -129,5 +184,6 @@ installcheck-tap:
 list-%:
 	@echo $($*)
 
-.PHONY: FORCE unit check-layers indent check-indent installcheck-sql \
+.PHONY: FORCE unit bench-codec fuzz $(FUZZ:%=fuzz-%) fuzz-merge fuzz-short \
+	check-layers indent check-indent installcheck-sql \
 	installcheck-isolation installcheck-tap
