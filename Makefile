@@ -116,7 +116,7 @@ unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
 # clang: it replays that corpus and FUZZ_RUNS mutations of it, always the same.
 FUZZ = row frame block footer
 FUZZ_SECONDS = 10
-FUZZ_RUNS = 20000
+FUZZ_RUNS = 10000
 CLANG = clang-14
 FUZZ_CFLAGS = -std=gnu99 -g -MMD -MP -Isrc $(SANITIZERS)
 fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c))
@@ -144,7 +144,7 @@ $(FUZZ:%=fuzz-%): fuzz-%: build/fuzz/%_fuzz build/fuzz/seeds
 		{ tail -n 40 build/fuzz/$*.out; echo "fuzz $*: FAILED"; exit 1; }
 	@echo "fuzz $*: ok ($$(grep '^Done' build/fuzz/$*.out))"
 fuzz-merge: $(FUZZ:%=build/fuzz/%_fuzz)
-	for f in $(FUZZ); do build/fuzz/$${f}_fuzz -merge=1 -max_len=4096 test/fuzz/corpus/$$f build/fuzz/corpus/$$f || exit 1; done
+	for f in $(FUZZ); do build/fuzz/$${f}_fuzz -merge=1 -use_counters=0 -max_len=4096 test/fuzz/corpus/$$f build/fuzz/corpus/$$f || exit 1; done
 
 fuzz-short: $(FUZZ:%=build/fuzz-short/%_fuzz)
 	@failed=0; for f in $(FUZZ); do \

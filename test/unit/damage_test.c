@@ -85,6 +85,13 @@ test_other_block(void)
 							 &entry[0], &fault) == STH_CODEC_DAMAGED,
 	   "another block than was meant is noticed");
 	ok(!sth_block_reader_next(reader, &value, &isnull, NULL), "and gives no row");
+	/* of the same place, but not the same rows */
+	object.data[168] ^= 1;
+	mend_block(object.data, entry[0].len);
+	ok(sth_block_verify(object.data, entry[0].len, &entry[0], &fault) == STH_CODEC_DAMAGED,
+	   "so are other rows in its place");
+	object.data[168] ^= 1;
+	mend_block(object.data, entry[0].len);
 	column.typmod = 3;
 	sth_block_reader_free(reader);
 	reader = sth_block_reader_create(&test_memory, &column, 1, false);
@@ -93,6 +100,103 @@ test_other_block(void)
 	   "so is a column of another type");
 	sth_block_reader_free(reader);
 	free(object.data);
+}
+
+/* Loads the first block of small, as it is; what comes of it. */
+static SthCodecResult
+load_small(Bytes object, SthFault *fault)
+{
+	SthTopicInfo topic = small_topic();
+	SthColumnType columns[2] = {topic.columns[0].column, topic.columns[1].column};
+	SthBlockReader *reader = sth_block_reader_create(&test_memory, columns, 2, true);
+	size_t		len = sth_get_u32(object.data + 12);
+	SthIndexEntry entry;
+	SthCodecResult result;
+
+	mend_block(object.data, len);
+	entry = entry_of(object.data);
+	result = sth_block_reader_load(reader, object.data, len, &entry, fault);
+	sth_block_reader_free(reader);
+	return result;
+}
+
+/* What contradicts itself, with good checksums. */
+static void
+test_contradictions(void)
+{
+	static const struct
+	{
+		size_t		at;
+		uint8_t		flip;
+		const char *what;
+	}			lies[] = {
+		{179, 0x02, "one bit more in a bitmap"},
+		{179, 0x05, "a bit beyond the last row"},
+		{136, 0x03, "one value more than rows"},
+		{136, 0x01, "no value at all"},
+		{104, 0x01, "fewer values than there are, and no bitmap"},
+		{64 + 48, 0x04, "another raw length than the stored one"},
+		{103, 0x20, "two integers in two bytes"},
+		{102, 0x04, "integers by reference as differences"},
+		{100, 0x0b, "values of three bytes by value"},
+		{168, 0x80, "differences that do not end"},
+		{122, 0x03, "two chunks of one column"},
+		{40, 0xff, "times that differ and do not"},
+	};
+
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++)
+	{
+		Bytes		object = make_small();
+		SthFault	fault;
+
+		object.data[lies[i].at] ^= lies[i].flip;
+		ok(load_small(object, &fault) == STH_CODEC_DAMAGED && fault.at < 184,
+		   "%s: %s", lies[i].what, fault.what);
+		free(object.data);
+	}
+}
+
+/* Footers whose parts do not agree, with good checksums. */
+static void
+test_footers(void)
+{
+	for (int i = 0; i < 8; i++)
+	{
+		Bytes		small = make_small();
+		SthTopicInfo topic = small_topic();
+		SthBuffer	bytes = {NULL, 0, 0};
+		SthTrailer	trailer;
+		SthFooter	footer;
+		SthSegment	segment;
+		SthFault	fault;
+		uint8_t		index[3 * STH_INDEX_ENTRY_LEN];
+		SthFooterParts parts = {vector_info(), &topic, 1, &segment, 1, index, 2};
+		SthCodecResult result;
+
+		open_object(small.data, small.len, &trailer, &footer, &fault);
+		sth_footer_segment(&footer, 0, &segment);
+		memcpy(index, footer.index, 2 * STH_INDEX_ENTRY_LEN);
+		memcpy(index + 2 * STH_INDEX_ENTRY_LEN, footer.index, STH_INDEX_ENTRY_LEN);
+		parts.nblocks += i == 1;	/* a block of no segment */
+		segment.nrows += i == 2;
+		segment.topic += i == 3;
+		segment.end_offset -= i == 4 ? 5 : 0;	/* before its last row */
+		segment.min_time -= i == 5;
+		segment.len -= i == 6 ? 8 : 0;
+		sth_footer_append(&parts, i == 7 ? 328 : 320, &test_memory, &bytes, &fault);
+		result = sth_trailer_parse(bytes.data + bytes.len - STH_TRAILER_LEN,
+								   bytes.len + (i == 7 ? 328 : 320), &trailer, &fault);
+		if (result == STH_CODEC_OK)
+			result = sth_footer_open(bytes.data, &trailer, &footer, &fault);
+		ok(result == (i == 0 ? STH_CODEC_OK : STH_CODEC_DAMAGED), "footer %d: %s", i,
+		   i == 0 ? "sound" : fault.what);
+		if (i == 0)
+			ok(sth_trailer_parse(bytes.data + bytes.len - STH_TRAILER_LEN,
+								 bytes.len + 321, &trailer, &fault) == STH_CODEC_DAMAGED,
+			   "an object of another length than it says");
+		sth_buffer_free(&test_memory, &bytes);
+		free(small.data);
+	}
 }
 
 /* Reads all rows and all their bytes; returns if nothing was wrong. */
@@ -174,6 +278,8 @@ main(void)
 	free(types.data);
 	test_lengths(small);
 	test_other_block();
+	test_contradictions();
+	test_footers();
 	test_lies(STH_COMPRESSION_NONE);
 	test_lies(STH_COMPRESSION_LZ4);
 	test_lies(STH_COMPRESSION_ZSTD);
