@@ -45,7 +45,7 @@ usage(FILE *out)
 			"Text is in the encoding of the database that wrote the object.\n", printed_types);
 }
 
-static void
+__attribute__((noreturn)) static void
 die(const char *name, const char *what)
 {
 	fflush(stdout);

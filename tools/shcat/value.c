@@ -23,12 +23,12 @@ typedef struct Type
 const char *const printed_types =
 "  boolean, integers, real, double precision, numeric: as they are\n"
 "    (NaN and the infinities as strings)\n"
-"  text, varchar, char, enums: as strings; bytea: \"\\\\xâ7¦\"\n"
+"  text, varchar, char, enums: as strings; bytea: \"\\\\x...\"\n"
 "  json as it was given, jsonb decoded\n"
 "  uuid, bit, varbit, inet, cidr, macaddr, macaddr8: as strings\n"
 "  date, time, timetz, timestamp, timestamptz (in UTC), interval: ISO 8601\n"
 "  arrays of these: as arrays, without their lower bounds\n"
-"  all others: {\"type\": â7¦, \"hex\": the bytes on disk}\n";
+"  all others: {\"type\": ..., \"hex\": the bytes on disk}\n";
 
 static const Type types[] = {
 	{16, 1000, {1, 1, 1, 0}, print_bool},
