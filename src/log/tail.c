@@ -35,7 +35,6 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/compat.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
 #include "log/tail.h"
@@ -48,12 +47,16 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+/* REINDEX CONCURRENTLY makes a second one. */
+#define MAX_INDEXES 8
+
 struct SthTailWriter
 {
 	Relation	relation;
-	CatalogIndexState indexes;	/* all: REINDEX CONCURRENTLY makes a second */
+	Relation	indexes[MAX_INDEXES];
+	int			nindexes;
 	CommandId	cid;
-	BlockNumber nblocks;		/* at the beginning */
+	BlockNumber nblocks;		/* when the first full frame came */
 	bool		growing;		/* no page had room for a full frame */
 	bool		after_full;		/* the last frame was a full one */
 	HeapTuple	tuple;			/* its header and fixed columns are reused */
@@ -61,6 +64,9 @@ struct SthTailWriter
 
 /* The tuple that is being inserted; kept, since most commits need it. */
 static HeapTuple tuple_buffer = NULL;
+
+/* What an index access method may want to know: B-trees want nothing. */
+static IndexInfo *index_info = NULL;
 
 struct SthTailScan
 {
@@ -83,6 +89,27 @@ sth_tail_lock(void)
 	LockRelationOid(relations->tail, RowExclusiveLock);
 }
 
+/*
+ * Opens the indexes.  CatalogOpenIndexes would do, but it learns of each what
+ * only other kinds of indexes have, and that for every commit.
+ */
+static void
+open_indexes(SthTailWriter *writer)
+{
+	List	   *oids = RelationGetIndexList(writer->relation);
+	ListCell   *lc;
+
+	writer->nindexes = 0;
+	foreach(lc, oids)
+	{
+		if (writer->nindexes == MAX_INDEXES)
+			elog(ERROR, "too many indexes on the tail");
+		writer->indexes[writer->nindexes++] = index_open(lfirst_oid(lc),
+														 RowExclusiveLock);
+	}
+	list_free(oids);
+}
+
 /* Begins to write; the caller has called sth_tail_lock before. */
 SthTailWriter *
 sth_tail_begin_write(void)
@@ -90,15 +117,20 @@ sth_tail_begin_write(void)
 	const SthRelations *relations = sth_relations();
 	SthTailWriter *writer = palloc(sizeof(SthTailWriter));
 
+	if (tuple_buffer == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		index_info = makeNode(IndexInfo);
+		tuple_buffer = palloc(HEAPTUPLESIZE + MaxHeapTupleSize);
+		MemoryContextSwitchTo(old);
+	}
 	writer->relation = table_open(relations->tail, NoLock);
-	writer->indexes = CatalogOpenIndexes(writer->relation);
+	open_indexes(writer);
 	writer->cid = GetCurrentCommandId(true);
-	writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
+	writer->nblocks = InvalidBlockNumber;
 	writer->growing = false;
 	writer->after_full = false;
-	if (tuple_buffer == NULL)
-		tuple_buffer = MemoryContextAlloc(TopMemoryContext,
-										  HEAPTUPLESIZE + MaxHeapTupleSize);
 	writer->tuple = tuple_buffer;
 	writer->tuple->t_data = (HeapTupleHeader) ((char *) writer->tuple + HEAPTUPLESIZE);
 	writer->tuple->t_tableOid = RelationGetRelid(writer->relation);
@@ -163,19 +195,18 @@ insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
 {
 	const FormData_sth_tail *form = (FormData_sth_tail *) GETSTRUCT(tuple);
 
-	for (int i = 0; i < writer->indexes->ri_NumIndices; i++)
+	for (int i = 0; i < writer->nindexes; i++)
 	{
-		IndexInfo  *info = writer->indexes->ri_IndexRelationInfo[i];
+		Form_pg_index index = writer->indexes[i]->rd_index;
 		Datum		values[INDEX_MAX_KEYS];
 		bool		isnull[INDEX_MAX_KEYS] = {0};
 
-		if (!info->ii_ReadyForInserts)
+		if (!index->indisready)
 			continue;
-		for (int k = 0; k < info->ii_NumIndexAttrs; k++)
-			values[k] = get_column(form, info->ii_IndexAttrNumbers[k]);
-		index_insert(writer->indexes->ri_IndexRelationDescs[i], values, isnull,
-					 &tuple->t_self, writer->relation, UNIQUE_CHECK_NO, false,
-					 info);
+		for (int k = 0; k < index->indnatts; k++)
+			values[k] = get_column(form, index->indkey.values[k]);
+		index_insert(writer->indexes[i], values, isnull, &tuple->t_self,
+					 writer->relation, UNIQUE_CHECK_NO, false, index_info);
 	}
 }
 
@@ -195,6 +226,8 @@ sth_tail_write(SthTailWriter *writer, int32 log_id, int32 stage,
 								   frame, frame_len);
 	bool		is_full = frame_len > STH_FRAME_MAX / 2;
 
+	if (is_full && writer->nblocks == InvalidBlockNumber)
+		writer->nblocks = RelationGetNumberOfBlocks(writer->relation);
 	heap_insert(writer->relation, tuple, writer->cid,
 				is_full && writer->after_full && writer->growing ?
 				HEAP_INSERT_SKIP_FSM : 0, NULL);
@@ -216,7 +249,8 @@ sth_tail_delete(SthTailWriter *writer, const ItemPointerData *tid)
 void
 sth_tail_end_write(SthTailWriter *writer)
 {
-	CatalogCloseIndexes(writer->indexes);
+	for (int i = 0; i < writer->nindexes; i++)
+		index_close(writer->indexes[i], RowExclusiveLock);
 	table_close(writer->relation, NoLock);
 	pfree(writer);
 }
