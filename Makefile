@@ -28,7 +28,7 @@ TAP_TESTS = 1
 PG_CPPFLAGS = -Isrc -isystem $(includedir_server)
 # Leaves beside each object a .d file that names the headers it was built from.
 PG_CFLAGS = -MD -MP
-SHLIB_LINK = -llz4
+SHLIB_LINK = -llz4 -lzstd
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 WARNINGS = -Wall -Wextra -Wshadow=compatible-local -Wmissing-prototypes \
@@ -73,7 +73,7 @@ $(unit_dir)/%_test.o: test/unit/%_test.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 $(unit_dir)/%_test: $(unit_dir)/%_test.o $(unit_codec)
-	$(CC) $(UNIT_CFLAGS) -o $@ $^ -llz4
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ -llz4 -lzstd
 -include $(wildcard $(unit_dir)/*.d $(unit_dir)/codec/*.d)
 
 # Runs all of them; a test fails by its exit status or by a "not ok" line.

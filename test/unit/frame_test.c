@@ -8,129 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/row.h"
+#include "sample.h"
 #include "tap.h"
 
-#define MAX_ROWS 300
-#define MAX_COLUMNS 40
 #define CAP 8112
-
-static uint64_t rng;
-
-static uint32_t
-any(uint32_t limit)
-{
-	rng = rng * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (uint32_t) (rng >> 33) % limit;
-}
-
-/* Rows of random columns, with what they should come back as. */
-typedef struct Sample
-{
-	SthFrameRows in;
-	SthFrameColumn columns[MAX_COLUMNS];
-	SthLayout	layouts[MAX_COLUMNS];
-	int64_t		times[MAX_ROWS];
-	uint32_t	row_pos[MAX_ROWS];
-	uint32_t	row_len[MAX_ROWS];
-	uint8_t		present[MAX_ROWS * ((MAX_COLUMNS + 7) / 8)];
-	uint8_t    *rows;
-} Sample;
-
-static const SthLayout layouts[] = {
-	{1, 1, 1, 0}, {2, 2, 1, 0}, {4, 4, 1, 0}, {8, 8, 1, 0},
-	{16, 1, 0, 0}, {16, 8, 0, 0}, {6, 4, 0, 0}, {-1, 4, 0, 1}, {-1, 8, 0, 1},
-};
-
-static uint8_t *
-align_to(uint8_t *row, uint8_t *p, int align, int *row_align)
-{
-	while ((p - row) % align)
-		*p++ = 0;
-	if (align > *row_align)
-		*row_align = align > 4 ? 8 : align > 1 ? 4 : 1;
-	return p;
-}
-
-static uint8_t *
-put_value(const SthLayout *layout, uint8_t *row, uint8_t *p, int *row_align)
-{
-	uint32_t	n;
-
-	if (layout->len > 0)
-	{
-		if (!layout->byval)
-			p = align_to(row, p, layout->align, row_align);
-		n = (uint32_t) layout->len;
-	}
-	else if ((n = any(any(10) ? 60 : 400)) + 1 <= STH_SHORT_MAX)
-		*p++ = (uint8_t) ((n + 1) << 1 | 1);
-	else
-	{
-		uint32_t	head = (n + 4) << 2;
-
-		p = align_to(row, p, layout->align, row_align);
-		memcpy(p, &head, 4);
-		p += 4;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		*p++ = (uint8_t) any(any(2) ? 4 : 256);
-	return p;
-}
-
-static void
-make_sample(Sample *s, int nrows, int ncolumns)
-{
-	uint8_t    *p;
-	int			dense = any(2);
-
-	memset(&s->in, 0, sizeof(s->in));
-	s->rows = malloc((size_t) nrows * (size_t) ncolumns * 420 + 16);
-	p = s->rows;
-	s->in.row_align = 1;
-	s->in.present_bytes = ((size_t) ncolumns + 7) / 8;
-	memset(s->present, 0, sizeof(s->present));
-	for (int c = 0; c < ncolumns; c++)
-	{
-		s->layouts[c] = layouts[any(sizeof(layouts) / sizeof(layouts[0]))];
-		s->columns[c].attnum = (int16_t) (c * 3 + 1);
-		s->columns[c].type = any(2) ? 25 : any(UINT32_MAX);
-		s->columns[c].typmod = any(2) ? -1 : (int32_t) any(1 << 20);
-	}
-	for (int r = 0; r < nrows; r++)
-	{
-		uint8_t    *row = s->rows + STH_ALIGN_UP((size_t) (p - s->rows), 8);
-
-		p = row;
-		for (int c = 0; c < ncolumns; c++)
-		{
-			if (c % 5 == 4 || (!dense && any(3) == 0))
-				continue;
-			s->present[(size_t) r * s->in.present_bytes + (size_t) c / 8] |=
-				(uint8_t) (1 << c % 8);
-			p = put_value(&s->layouts[c], row, p, &s->in.row_align);
-		}
-		s->row_pos[r] = (uint32_t) (row - s->rows);
-		s->row_len[r] = (uint32_t) (p - row);
-		s->times[r] = any(20) ? 800000000000000 + any(1000000) :
-			any(2) ? INT64_MAX - any(9) : INT64_MIN + any(9);
-	}
-	s->in.columns = s->columns;
-	s->in.ncolumns = ncolumns;
-	s->in.nrows = nrows;
-	s->in.routed = (int) any(2);
-	s->in.times = s->times;
-	s->in.row_pos = s->row_pos;
-	s->in.row_len = s->row_len;
-	s->in.rows = s->rows;
-	s->in.present = s->present;
-}
-
-static int
-is_present(const Sample *s, int r, int c)
-{
-	return s->present[(size_t) r * s->in.present_bytes + (size_t) c / 8] >> c % 8 & 1;
-}
 
 /* Reads every value of an opened frame; returns whether all was well-formed. */
 static int
@@ -175,23 +56,6 @@ walk(const SthFrame *frame, const uint8_t *body, const Sample *s, int *same)
 	return 1;
 }
 
-static size_t
-encode(const Sample *s, uint8_t *dst, size_t cap)
-{
-	SthFrameScratch scratch;
-	size_t		len = 0;
-	size_t		raw;
-
-	scratch.body_size = sth_frame_body_bound(&s->in);
-	scratch.body = malloc(scratch.body_size);
-	scratch.lz4_state = malloc(sth_frame_lz4_state_size());
-	if (sth_frame_encode(&s->in, &scratch, dst, cap, &len, &raw) != STH_FRAME_OK)
-		len = 0;
-	free(scratch.body);
-	free(scratch.lz4_state);
-	return len;
-}
-
 /* Decodes a copy that ends where the frame ends; returns if well-formed. */
 static int
 decode(const uint8_t *frame, size_t len, int nrows, const Sample *s, int *same)
@@ -229,9 +93,9 @@ test_round_trips(void)
 
 		make_sample(&s, 1 + (int) any(any(3) ? 3 : MAX_ROWS),
 					1 + (int) any(MAX_COLUMNS));
-		len = encode(&s, frame, sizeof(frame));
+		len = encode_sample(&s, frame, sizeof(frame));
 		good &= len > 0 && decode(frame, len, s.in.nrows, &s, &same) && same;
-		if (encode(&s, frame, CAP) > 0)
+		if (encode_sample(&s, frame, CAP) > 0)
 			fits++;
 		free(s.rows);
 	}
@@ -252,7 +116,7 @@ test_damage(void)
 		size_t		len;
 
 		make_sample(&s, 1 + (int) any(20), 1 + (int) any(12));
-		len = encode(&s, frame, sizeof(frame));
+		len = encode_sample(&s, frame, sizeof(frame));
 		for (int k = 0; k < 50; k++, tried++)
 		{
 			size_t		at = any((uint32_t) len);
@@ -403,10 +267,7 @@ test_vector(void)
 int
 main(void)
 {
-	const char *seed = getenv("STH_SEED");
-
-	rng = seed ? strtoull(seed, NULL, 10) : 20261123;
-	printf("# STH_SEED=%llu\n", (unsigned long long) rng);
+	seed_rng();
 	test_round_trips();
 	test_damage();
 	test_parts();
