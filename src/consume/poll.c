@@ -171,7 +171,7 @@ poll_until(Poll *poll, TimestampTz deadline)
 		poll->snapshot = sth_fresh_snapshot();
 		poll_partitions(poll);
 		UnregisterSnapshot(poll->snapshot);
-	} while (poll->returned == 0 && sth_waiters_sleep(deadline));
+	} while (poll->returned == 0 && sth_waiters_sleep(deadline, STH_WAIT_FOR_ROWS));
 	sth_waiters_end();
 }
 
@@ -282,7 +282,7 @@ static bool
 sleep_without_transaction(TimestampTz deadline)
 {
 	SPI_commit();
-	return sth_waiters_sleep(deadline);
+	return sth_waiters_sleep(deadline, STH_WAIT_FOR_ROWS);
 }
 
 /* wait(consumer_group, topic, timeout), a procedure */

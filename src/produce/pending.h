@@ -24,6 +24,8 @@ typedef struct SthPendingLog
 	int			partition;
 	int32		log_id;
 	int32		stage;			/* where its rows lie already, or 0 */
+	int			segment_size;	/* options of the topic */
+	int			flush_interval;
 	SthRows    *rows;
 } SthPendingLog;
 

@@ -51,6 +51,7 @@ struct SthRows
 	int			nframes;
 	int			max_frames;
 	int64		framed_rows;	/* in frames, staged or not */
+	int64		raw_bytes;		/* of their bodies, decompressed */
 
 	/* rows that are in no frame yet */
 	int			nrows;
@@ -182,6 +183,16 @@ int64
 sth_rows_count(const SthRows *rows)
 {
 	return rows->framed_rows + rows->nrows;
+}
+
+/*
+ * Bytes of the rows in frames, for estimates: rows that were staged and taken
+ * back by a subtransaction count on.
+ */
+int64
+sth_rows_raw_bytes(const SthRows *rows)
+{
+	return rows->raw_bytes;
 }
 
 static inline bool
@@ -428,7 +439,7 @@ frame_size(const SthReadyFrame *frame)
 
 /* Appends a finished frame. */
 static void
-append_frame(SthRows *rows, int nrows, Size len)
+append_frame(SthRows *rows, int nrows, Size len, Size raw_len)
 {
 	SthReadyFrame *frame;
 
@@ -450,6 +461,8 @@ append_frame(SthRows *rows, int nrows, Size len)
 	frame->end = rows->framed_rows;
 	frame->nrows = nrows;
 	frame->len = len;
+	frame->raw_len = raw_len;
+	rows->raw_bytes += raw_len;
 	memcpy(frame->data, frame_buffer, len);
 	rows->frames[rows->nframes++] = frame;
 	frame_memory += frame_size(frame);
@@ -526,7 +539,7 @@ make_frames(SthRows *rows, bool all)
 		if (!all && n == rows->nrows && n < MAX_FRAME_ROWS &&
 			len < STH_FRAME_MAX * FULL_ENOUGH && rows->data_len < rows->full)
 			break;
-		append_frame(rows, n, len);
+		append_frame(rows, n, len, raw_len);
 		remove_first_rows(rows, n);
 		if (!all && rows->data_len < rows->full)
 			break;
@@ -630,7 +643,7 @@ sth_rows_rollback_mark(SthRows *rows)
 	Assert(rows->nmarks > 0);
 	mark = rows->marks[--rows->nmarks];
 	while (left > 0 && rows->frames[left - 1]->end > mark)
-		left--;
+		rows->raw_bytes -= rows->frames[--left]->raw_len;
 	sth_rows_remove_frames(rows, left);
 	rows->framed_rows = Min(rows->framed_rows, mark);
 	rows->nrows = (int) (mark - rows->framed_rows);

@@ -19,6 +19,7 @@ typedef struct SthReadyFrame
 	int64		end;			/* number of its last row, counted from 1 */
 	int32		nrows;
 	uint32		len;
+	uint32		raw_len;		/* of its body, decompressed */
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];
 } SthReadyFrame;
 
@@ -29,6 +30,7 @@ extern void sth_rows_set_columns(SthRows *rows, int ncolumns,
 extern void sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 						 const Datum *values, const bool *isnull);
 extern int64 sth_rows_count(const SthRows *rows);
+extern int64 sth_rows_raw_bytes(const SthRows *rows);
 
 extern void sth_rows_push_mark(SthRows *rows);
 extern void sth_rows_drop_mark(SthRows *rows);
