@@ -267,8 +267,9 @@ note_failure(Flush *flush, const ErrorData *error)
 		return;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
-			 errmsg("could not make segments of %d partitions: %s",
-					flush->nlogs, error->message),
+			 errmsg_plural("could not make segments of %d partition: %s",
+						   "could not make segments of %d partitions: %s",
+						   flush->nlogs, flush->nlogs, error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
 	for (int i = 0; i < flush->nlogs; i++)

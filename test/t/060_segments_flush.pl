@@ -50,20 +50,25 @@ SKIP:
 		new_worker();
 		my $log = -s $node->logfile;
 		fails_with($node, q{SELECT streamhouse.flush('t')}, '55000', 'could not write a segment of partition 0 of topic "t"', "an error at $place reaches who waits");
-		like(slurp_file($node->logfile, $log), qr/WARNING:  could not make segments of 1 partitions: failpoint "$place"/, 'the log has the cause');
+		like(slurp_file($node->logfile, $log), qr/WARNING:  could not make segments of 1 partition: failpoint "$place"/, 'the log has the cause');
 		is(sql($places), $where, 'nothing has moved');
 		is(sql($rows), $before, 'no row is lost or doubled');
 		is(worker_of($node, 'postgres') > 0, 1, 'the worker lives on');
 
-		sql("ALTER DATABASE postgres SET streamhouse.failpoint = '$place:crash'");
+		# killed there; the lock that it waits for goes with the crash
+		my ($control, $waiter) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+		$control->query_safe('SELECT pg_advisory_lock(7777)');
+		sql("ALTER DATABASE postgres SET streamhouse.failpoint = '$place:wait'");
 		new_worker();
 		$log = -s $node->logfile;
-		$node->psql('postgres', q{SELECT streamhouse.flush('t')}, stderr => \my $stderr);
-		like($stderr, qr/connection|terminat/, "the worker was killed at $place");
+		$waiter->query_until(qr/asked/, "\\echo asked\nSELECT streamhouse.flush('t');\n");
+		$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+		is(sql($rows), $before, "nobody sees what is going on at $place");
+		kill 'KILL', sql(q{SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
 		wait_until_up($node, $log);
+		eval { $_->quit } for $control, $waiter;
 		sql('ALTER DATABASE postgres RESET streamhouse.failpoint');
-		is(sql($places), $where, 'nothing has moved');
-		is(sql($rows), $before, 'no row is lost or doubled');
+		is(sql($rows), $before, 'killed there, no row is lost or doubled');
 		is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
 
 		new_worker();
@@ -133,7 +138,8 @@ is(sql(q{SELECT sum(records) FROM streamhouse.segments WHERE topic = 'good'::reg
 $holder->query_safe('COMMIT');
 $holder->quit;
 sql('INSERT INTO quick (n, more) VALUES (3, 3)');
-is(sql(q{SELECT streamhouse.flush(); SELECT count(*), sum(n), sum(more) FROM quick}), '3|6|3', 'with it the new column');
+sql('SELECT streamhouse.flush()');
+is(sql('SELECT count(*), sum(n), sum(more) FROM quick'), '3|6|3', 'with it the new column');
 
 # no worker may run
 sql('ALTER SYSTEM SET streamhouse.max_workers = 0');
