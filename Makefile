@@ -2,7 +2,10 @@
 #
 #	make					the production build
 #	make STH_CHECKS=1		warnings are errors, assertions, failpoints
-#	make unit				tests of src/codec, which need no server
+#	make unit				tests of src/codec and shcat, which need no server
+#	make fuzz				fuzzes src/codec, FUZZ_SECONDS=10 each; "make fuzz-short"
+#							replays and mutates the corpus, without clang
+#	make bench-codec		speed of src/codec, without a server
 #	make check-layers		includes against src/LAYERS
 #	make check-indent		the format; "make indent" mends it
 #	make installcheck-sql, installcheck-isolation, installcheck-tap
@@ -11,6 +14,7 @@
 MODULE_big = streamhouse
 EXTENSION = streamhouse
 DATA = $(sort $(wildcard extension/streamhouse--*.sql))
+SCRIPTS_built = build/shcat
 OBJS = src/streamhouse.o $(patsubst %.c,%.o,$(sort $(wildcard src/*/*.c)))
 
 # In the order in which they run, in one database.
@@ -57,34 +61,108 @@ build:
 build/flags: FORCE | build
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CPPFLAGS) $(CFLAGS)' >$@
 
-# The codec is plain C: its tests know neither server nor server headers.
+# shcat prints the rows of an object without a server: it is plain C over the
+# codec, and goes to where PostgreSQL has its programs.
+shcat = $(sort $(wildcard tools/shcat/*.c))
+PLAIN_CFLAGS = -std=gnu99 -g -O2 -MMD -MP -Isrc $(WARNINGS) $(if $(STH_CHECKS),-Werror)
+LIBS_CODEC = -llz4 -lzstd
+
+build/plain/%.o: src/%.c | build
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN_CFLAGS) -c -o $@ $<
+build/plain/shcat/%.o: tools/shcat/%.c | build
+	@mkdir -p $(@D)
+	$(CC) $(PLAIN_CFLAGS) -c -o $@ $<
+build/shcat: $(patsubst tools/%.c,build/plain/%.o,$(shcat)) \
+		$(patsubst src/%.c,build/plain/%.o,$(sort $(wildcard src/codec/*.c)))
+	$(CC) -o $@ $^ $(LIBS_CODEC)
+-include $(wildcard build/plain/*/*.d)
+
+# The tests of the codec know neither server nor server headers.
 # SANITIZE=1 builds them with AddressSanitizer and UBSan.
 unit_dir = build/unit$(if $(SANITIZE),-sanitized)
-UNIT_CFLAGS = -std=gnu99 -g -O2 -MMD -MP -Isrc $(WARNINGS) $(if $(STH_CHECKS),-Werror)
-ifdef SANITIZE
-UNIT_CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-endif
+SANITIZERS = -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_CFLAGS = $(PLAIN_CFLAGS) $(if $(SANITIZE),$(SANITIZERS))
 unit_codec = $(patsubst src/%.c,$(unit_dir)/%.o,$(wildcard src/codec/*.c))
 
 $(unit_dir)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+$(unit_dir)/shcat/%.o: tools/shcat/%.c
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+$(unit_dir)/shcat/shcat: $(patsubst tools/%.c,$(unit_dir)/%.o,$(shcat)) $(unit_codec)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
 $(unit_dir)/%_test.o: test/unit/%_test.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 $(unit_dir)/%_test: $(unit_dir)/%_test.o $(unit_codec)
-	$(CC) $(UNIT_CFLAGS) -o $@ $^ -llz4 -lzstd
--include $(wildcard $(unit_dir)/*.d $(unit_dir)/codec/*.d)
+	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
+-include $(wildcard $(unit_dir)/*.d $(unit_dir)/*/*.d)
 
 # Runs all of them; a test fails by its exit status or by a "not ok" line.
-unit: $(addprefix $(unit_dir)/,$(UNIT))
-	@failed=0; for t in $^; do \
+unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
+	@failed=0; export SHCAT=$(unit_dir)/shcat/shcat; for t in $(filter %_test,$^); do \
 		if $$t >$$t.out 2>&1 && grep -q '^ok' $$t.out && ! grep -q '^not ok' $$t.out; then \
 			echo "$${t##*/}: ok ($$(grep -c '^ok' $$t.out))"; \
 		else \
 			echo "$${t##*/}: FAILED"; grep -v '^ok' $$t.out; failed=1; \
 		fi; \
 	done; exit $$failed
+
+# Fuzzing of what reads bytes that others wrote.  fuzz runs libFuzzer for
+# FUZZ_SECONDS on each and keeps what it finds in build/fuzz; fuzz-merge takes
+# over from there what adds to the corpus in the tree.  fuzz-short needs no
+# clang: it replays that corpus and FUZZ_RUNS mutations of it, always the same.
+FUZZ = row frame block footer
+FUZZ_SECONDS = 10
+FUZZ_RUNS = 10000
+CLANG = clang-14
+FUZZ_CFLAGS = -std=gnu99 -g -MMD -MP -Isrc $(SANITIZERS)
+fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c))
+
+build/fuzz/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -c -o $@ $<
+build/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(fuzz_codec)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+build/fuzz/seeds: test/fuzz/seeds.c $(fuzz_codec)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+build/fuzz-short/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(FUZZ_CFLAGS) -c -o $@ $<
+build/fuzz-short/%_fuzz: test/fuzz/%_fuzz.c test/fuzz/driver.c $(fuzz_codec:build/fuzz/%=build/fuzz-short/%)
+	$(CC) $(FUZZ_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+-include $(wildcard build/fuzz*/*.d build/fuzz*/codec/*.d)
+
+fuzz: $(FUZZ:%=fuzz-%)
+$(FUZZ:%=fuzz-%): fuzz-%: build/fuzz/%_fuzz build/fuzz/seeds
+	@mkdir -p $(FUZZ:%=build/fuzz/corpus/%)
+	@build/fuzz/seeds build/fuzz/corpus >build/fuzz/seeds.out
+	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
+		-artifact_prefix=build/fuzz/$*- build/fuzz/corpus/$* test/fuzz/corpus/$* >build/fuzz/$*.out 2>&1 || \
+		{ tail -n 40 build/fuzz/$*.out; echo "fuzz $*: FAILED"; exit 1; }
+	@echo "fuzz $*: ok ($$(grep '^Done' build/fuzz/$*.out))"
+fuzz-merge: $(FUZZ:%=build/fuzz/%_fuzz)
+	for f in $(FUZZ); do build/fuzz/$${f}_fuzz -merge=1 -use_counters=0 -max_len=4096 test/fuzz/corpus/$$f build/fuzz/corpus/$$f || exit 1; done
+
+fuzz-short: $(FUZZ:%=build/fuzz-short/%_fuzz)
+	@failed=0; for f in $(FUZZ); do \
+		if build/fuzz-short/$${f}_fuzz build/fuzz-short/$$f.crash $(FUZZ_RUNS) test/fuzz/corpus/$$f/* >build/fuzz-short/$$f.out 2>&1; then \
+			echo "fuzz $$f: ok ($$(tail -n 1 build/fuzz-short/$$f.out))"; \
+		else \
+			echo "fuzz $$f: FAILED"; cat build/fuzz-short/$$f.out; failed=1; \
+		fi; \
+	done; exit $$failed
+
+# Speed and size of the codec alone, in the records of bench/genrec.c.
+BENCH_ROWS = 1000000
+build/bench-codec: bench/codec.c $(patsubst src/%.c,build/plain/%.o,$(sort $(wildcard src/codec/*.c)))
+	$(CC) $(PLAIN_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
+build/genrec: bench/genrec.c | build
+	$(CC) -O2 -o $@ $<
+bench-codec: build/bench-codec build/genrec
+	@build/genrec build/records 100 $(BENCH_ROWS) && build/bench-codec build/records 100 $(BENCH_ROWS); rm -f build/records
 
 check-layers:
 	@awk -f scripts/check-layers.awk src/LAYERS $(wildcard src/*/*.[ch])
@@ -106,5 +184,6 @@ installcheck-tap:
 list-%:
 	@echo $($*)
 
-.PHONY: FORCE unit check-layers indent check-indent installcheck-sql \
+.PHONY: FORCE unit bench-codec fuzz $(FUZZ:%=fuzz-%) fuzz-merge fuzz-short \
+	check-layers indent check-indent installcheck-sql \
 	installcheck-isolation installcheck-tap

@@ -100,7 +100,7 @@ sth_block_parse(const uint8_t *data, size_t len, uint64_t position,
 	if (block->nchunks > STH_BLOCK_MAX_CHUNKS || len < block->header_len ||
 		sth_crc32c(0, data + AT_VERSION, block->header_len - AT_VERSION) !=
 		block->header_crc)
-		return damaged(block, fault, "a block's header has a wrong checksum", AT_CRC);
+		return damaged(block, fault, "the checksum of a block's header is wrong", AT_CRC);
 	if (sth_get_u16(data + AT_VERSION) != STH_BLOCK_VERSION ||
 		sth_get_u32(data + AT_FLAGS) != 0)
 		return sth_fault(fault, STH_CODEC_UNSUPPORTED,

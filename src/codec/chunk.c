@@ -150,7 +150,7 @@ sth_chunk_check(const SthChunk *chunk, const uint8_t *stored, uint64_t at,
 {
 	if (sth_crc32c(0, stored, sth_chunk_span(chunk)) != chunk->crc)
 		return sth_fault(fault, STH_CODEC_DAMAGED,
-						 "a chunk's checksum is wrong", at);
+						 "the checksum of a chunk is wrong", at);
 	return STH_CODEC_OK;
 }
 

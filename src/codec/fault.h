@@ -4,7 +4,7 @@
  *	  What went wrong in the codec of segments, and at which byte.
  *
  * Functions that can fail return a result, and describe a failure in an
- * SthFault, from which the caller makes its message: "damaged object …: what
+ * SthFault, from which the caller makes its message: "damaged object ...: what
  * (byte at)".  Texts are constants, so that nothing is allocated on the way.
  *
  *-------------------------------------------------------------------------

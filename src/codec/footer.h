@@ -75,7 +75,7 @@ typedef struct SthColumnInfo
 } SthColumnInfo;
 
 #define STH_COLUMN_NOT_NULL	0x01
-#define STH_COLUMN_ASSIGNED	0x02	/* by the log: _partition, _offset … */
+#define STH_COLUMN_ASSIGNED	0x02	/* by the log: _partition, _offset ... */
 
 /* A topic; for writing options and columns are arrays. */
 typedef struct SthTopicInfo

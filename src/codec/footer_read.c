@@ -46,7 +46,7 @@ sth_trailer_parse(const uint8_t *trailer, uint64_t object_len,
 						 "this is no end of an object", at + 24);
 	if (sth_get_u32(trailer + 20) != sth_crc32c(0, trailer, 20))
 		return sth_fault(fault, STH_CODEC_DAMAGED,
-						 "the trailer's checksum is wrong", at + 20);
+						 "the checksum of the trailer is wrong", at + 20);
 	if (sth_get_u16(trailer + 16) != STH_FOOTER_VERSION ||
 		sth_get_u16(trailer + 18) != 0)
 		return sth_fault(fault, STH_CODEC_UNSUPPORTED,
@@ -396,7 +396,7 @@ sth_footer_open(const uint8_t *footer, const SthTrailer *trailer,
 	if (head == NULL || sth_get_u32(head) != STH_FOOTER_MAGIC)
 		return damaged(&opening, "there is no footer", footer);
 	if (sth_crc32c(0, footer, trailer->footer_len) != trailer->footer_crc)
-		return damaged(&opening, "the footer's checksum is wrong", footer);
+		return damaged(&opening, "the checksum of the footer is wrong", footer);
 	if (sth_get_u16(head + 4) != STH_FOOTER_VERSION ||
 		sth_get_u16(head + 6) != 0 || sth_get_u32(head + 8) != 0)
 		return sth_fault(fault, STH_CODEC_UNSUPPORTED,

@@ -154,7 +154,8 @@ open_frame(SthObjectWriter *writer, const uint8_t *bytes, size_t len,
 		writer->segment.flags |= STH_SEGMENT_ROUTED;
 	if (sth_block_writer_take_frame(writer->block, &frame, fault) != STH_CODEC_OK)
 		return fault->result;
-	if (!sth_buffer_reset(&writer->memory, &writer->frame, frame.raw_len))
+	/* a frame of NULLs has no bytes, but a place where they would be */
+	if (!sth_buffer_reset(&writer->memory, &writer->frame, frame.raw_len + 1))
 		return sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a frame", 0);
 	if (sth_frame_body(&frame, writer->frame.data, writer->frame.size) != STH_FRAME_OK ||
 		sth_frame_open(&frame, writer->frame.data, cursor) != STH_FRAME_OK)

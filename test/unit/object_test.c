@@ -590,6 +590,11 @@ test_refusals(void)
 {
 	SthSourceColumn columns[2] = {simple_columns[0], simple_columns[1]};
 	size_t		len = simple_frame(5, 1, 10, 1);
+	static const uint8_t too_long[] = {
+		0x00, 0x01, 0x01, 0x14, 0x01,	/* an int8 */
+		0, 0, 0, 0, 0, 0, 0, 0, /* its time */
+		1, 0, 0, 0, 0, 0, 0, 0, 9	/* and a byte more */
+	};
 	uint8_t		marker[STH_FRAME_MARKER_MAX];
 	Bytes		bytes = {NULL, 0, 0};
 	SthObjectWriter *writer;
@@ -607,6 +612,11 @@ test_refusals(void)
 	columns[1].column.typmod = -1;
 	columns[0].column.layout.len = 4;
 	ok(add_to(columns, 2, len, 0) == STH_CODEC_DAMAGED, "nor whose values lie otherwise");
+
+	writer = begin_simple(&bytes, 1000, simple_columns, 2, STH_COMPRESSION_LZ4);
+	ok(sth_object_add_frame(writer, too_long, sizeof(too_long), 1, 0, 0, &fault) ==
+	   STH_CODEC_DAMAGED, "nor one whose row goes on");
+	sth_object_free(writer);
 
 	writer = begin_simple(&bytes, 1000, simple_columns, 2, STH_COMPRESSION_LZ4);
 	ok(sth_object_add_frame(writer, marker, sth_frame_put_void(marker, 5), 1, 0, 0, &fault) ==

@@ -100,7 +100,7 @@ put_value(const SthLayout *layout, int run, int r, uint8_t *row, uint8_t *p,
 	return p;
 }
 
-/* Chooses the columns: attribute numbers 1, 4, 7 … */
+/* Chooses the columns: attribute numbers 1, 4, 7 ... */
 static inline void
 make_columns(Sample *s, int ncolumns)
 {
