@@ -120,6 +120,20 @@ SELECT count(*) > 10 AS many, bool_and(base_offset = lag) AS follow FROM (SELECT
 SELECT * FROM in_tail;
 SELECT * FROM streamhouse.verify('t');
 
+-- the start within staged rows, before they are flushed and after
+SELECT streamhouse.create_topic('staged', 1, 'n int, s text', NULL, options => '{"segment_size": "64kB"}');
+SET streamhouse.batch_memory = '64kB';
+INSERT INTO staged (n, s) SELECT i, md5(i::text) FROM generate_series(1, 20000) i;
+RESET streamhouse.batch_memory;
+SELECT streamhouse.delete_records('staged', 0, 7777);
+SELECT count(*), min(n), min(_offset) FROM staged;
+SELECT * FROM streamhouse.verify('staged');
+SELECT streamhouse.flush('staged');
+SELECT count(*), min(n), min(_offset) FROM staged;
+SELECT min(base_offset), max(end_offset), sum(records) FROM streamhouse.segments WHERE topic = 'staged'::regclass;
+SELECT * FROM streamhouse.verify('staged');
+SELECT count(*) FROM streamhouse.tail JOIN streamhouse.logs USING (log_id) WHERE topic = 'staged'::regclass;
+
 -- deleting
 SELECT streamhouse.delete_records('t', 1, 2000);
 SELECT count(*), min(_offset), sum(n) FROM t WHERE _partition = 1;
