@@ -7,7 +7,8 @@
  * and the blocks of each: the segment is found by the index of
  * streamhouse.segment, its blocks stand in its row, and a block's bytes come
  * from the store.  Blocks before the position are not fetched, and neither is
- * any if nothing is asked of its rows but how many they are.
+ * any if nothing is asked of its rows but how many they are.  Of a block its
+ * header is fetched and the chunks of the columns that are asked for.
  *
  * What is wrong with what is stored is an error, never wrong rows: the
  * segments have to follow each other, the blocks of one have to lie in its
@@ -40,6 +41,7 @@ struct SthSegmentReader
 	const SthTopic *topic;
 	Snapshot	snapshot;
 	bool		want_blocks;	/* more than how many rows there are */
+	const bool *wanted;			/* by attnum - 1 */
 	bool		want_times;
 	bool		check_all;		/* what is not asked for, too */
 	SthSegmentScan *scan;
@@ -93,6 +95,7 @@ sth_segment_reader_begin(Relation rel, const SthTopic *topic,
 	reader->rel = rel;
 	reader->topic = topic;
 	reader->snapshot = snapshot;
+	reader->wanted = wanted;
 	reader->want_times = want_times;
 	for (int i = 0; i < topic->ncolumns; i++)
 	{
@@ -202,8 +205,9 @@ check_index(const SthSegmentReader *reader)
 			entry.base_offset > segment->end_offset - entry.nrows ||
 			entry.nrows == 0 || entry.nrows > STH_BLOCK_MAX_ROWS)
 			report_index(reader, "a block is outside of its range");
-		if (entry.position != position || entry.len < STH_BLOCK_HEAD_LEN ||
-			entry.len > STH_BLOCK_MAX_LEN)
+		if (entry.position != position || entry.len > STH_BLOCK_MAX_LEN ||
+			entry.header_len < STH_BLOCK_HEAD_LEN ||
+			entry.header_len > entry.len)
 			report_index(reader, "a block does not follow the one before");
 		offset = entry.base_offset + entry.nrows;
 		position += entry.len;
@@ -237,33 +241,43 @@ next_segment(SthSegmentReader *reader)
 	return true;
 }
 
-/* Fetches a range of the segment's object into the buffer. */
+/* Makes the buffer large enough for a block. */
 static void
-fetch(SthSegmentReader *reader, uint64 position, Size len)
+reserve_buffer(SthSegmentReader *reader, Size len)
 {
-	SthObjectRange range = make_range(reader, position, len);
+	if (reader->buffer_size >= len)
+		return;
+	if (reader->buffer != NULL)
+		pfree(reader->buffer);
+	reader->buffer = NULL;
+	reader->buffer_size = 0;
+	reader->buffer = MemoryContextAllocHuge(reader->context, len);
+	reader->buffer_size = len;
+}
+
+/* Fetches bytes [from, until) of the current block to where they belong. */
+static void
+fetch(SthSegmentReader *reader, Size from, Size until)
+{
 	SthGet		get;
 
-	if (reader->buffer_size < len)
-	{
-		if (reader->buffer != NULL)
-			pfree(reader->buffer);
-		reader->buffer = NULL;
-		reader->buffer_size = 0;
-		reader->buffer = MemoryContextAllocHuge(reader->context, len);
-		reader->buffer_size = len;
-	}
+	if (from == until)
+		return;
 	if (reader->store == NULL)
 		reader->store = sth_store_open(reader->snapshot);
 	get.object_id = reader->segment.object_id;
-	get.position = position;
-	get.len = len;
-	get.buffer = reader->buffer;
+	get.position = reader->entry.position + from;
+	get.len = until - from;
+	get.buffer = reader->buffer + from;
 	sth_store_submit(reader->store, &get);
 	sth_store_wait(reader->store, &get);
 	if (!get.found)
+	{
+		SthObjectRange range = make_range(reader, get.position, get.len);
+
 		sth_report_missing(&range);
-	reader->stats.bytes += len;
+	}
+	reader->stats.bytes += get.len;
 }
 
 /*
@@ -306,6 +320,52 @@ report_block(const SthSegmentReader *reader, const SthFault *fault)
 	sth_report_fault(fault, &range);
 }
 
+static bool
+is_wanted(const SthSegmentReader *reader, const SthChunk *chunk)
+{
+	if (chunk->kind == STH_CHUNK_TIMES)
+		return reader->want_times;
+	return chunk->kind == STH_CHUNK_VALUES &&
+		chunk->column.attnum <= RelationGetNumberOfAttributes(reader->rel) &&
+		reader->wanted[chunk->column.attnum - 1];
+}
+
+/* Fetches what is asked for of the current block, neighbours at once. */
+static void
+fetch_block(SthSegmentReader *reader)
+{
+	const SthIndexEntry *entry = &reader->entry;
+	SthBlock	block;
+	SthFault	fault;
+	Size		at = entry->header_len;
+	Size		from = at;
+
+	reserve_buffer(reader, entry->len);
+	if (reader->check_all)
+	{
+		fetch(reader, 0, entry->len);
+		return;
+	}
+	fetch(reader, 0, entry->header_len);
+	if (sth_block_parse(reader->buffer, entry->header_len, entry->position,
+						&block, &fault) != STH_CODEC_OK ||
+		sth_block_match(&block, entry, &fault) != STH_CODEC_OK)
+		report_block(reader, &fault);
+	for (int i = 0; i < block.nchunks; i++)
+	{
+		SthChunk	chunk;
+
+		sth_block_chunk(&block, i, &chunk);
+		if (!is_wanted(reader, &chunk))
+		{
+			fetch(reader, from, at);
+			from = at + sth_chunk_span(&chunk);
+		}
+		at += sth_chunk_span(&chunk);
+	}
+	fetch(reader, from, at);
+}
+
 /* Loads the current block, and skips rows before the position. */
 static void
 load_block(SthSegmentReader *reader)
@@ -313,7 +373,7 @@ load_block(SthSegmentReader *reader)
 	const SthIndexEntry *entry = &reader->entry;
 	SthFault	fault;
 
-	fetch(reader, entry->position, entry->len);
+	fetch_block(reader);
 	if (reader->check_all &&
 		sth_block_verify(reader->buffer, entry->len, entry, &fault) != STH_CODEC_OK)
 		report_block(reader, &fault);
