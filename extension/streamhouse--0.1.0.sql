@@ -68,6 +68,66 @@ COMMENT ON COLUMN streamhouse.tail.end_offset IS 'offset after the frame''s last
 COMMENT ON COLUMN streamhouse.tail.count IS 'rows in the frame; 0 for the second and later parts of a row that fits no page, and for frames without rows';
 COMMENT ON COLUMN streamhouse.tail.frame IS 'the frame, see docs/format.md';
 
+CREATE SEQUENCE streamhouse.object_id_seq AS int8;
+
+-- What segments are in.  Rows come and go with the segments.
+CREATE TABLE streamhouse.object (
+    object_id   int8         NOT NULL,
+    size        int8         NOT NULL,
+    written_at  timestamptz  NOT NULL,
+    server      oid          NOT NULL,
+    state       text         NOT NULL,
+    CONSTRAINT object_pkey PRIMARY KEY (object_id)
+);
+COMMENT ON TABLE streamhouse.object IS 'internal: one row per object, which holds segments of one log or more';
+COMMENT ON COLUMN streamhouse.object.object_id IS 'number of the object, never used again in this database';
+COMMENT ON COLUMN streamhouse.object.size IS 'bytes, footer included';
+COMMENT ON COLUMN streamhouse.object.written_at IS 'when it was written';
+COMMENT ON COLUMN streamhouse.object.server IS 'foreign server that keeps it';
+COMMENT ON COLUMN streamhouse.object.state IS 'live: segments are in it';
+
+-- A row fills a page, and is compressed already if it can be.
+CREATE TABLE streamhouse.object_data (
+    object_id  int8  NOT NULL,
+    chunk_no   int4  NOT NULL
+) WITH (vacuum_truncate = off);
+ALTER TABLE streamhouse.object_data ADD COLUMN data bytea NOT NULL,
+    ALTER COLUMN data SET STORAGE PLAIN,
+    ADD CONSTRAINT object_data_pkey PRIMARY KEY (object_id, chunk_no) WITH (fillfactor = 100);
+COMMENT ON TABLE streamhouse.object_data IS 'internal: the bytes of objects that are kept in this database, a page each';
+COMMENT ON COLUMN streamhouse.object_data.object_id IS 'the object';
+COMMENT ON COLUMN streamhouse.object_data.chunk_no IS 'which of its pages, from 0';
+COMMENT ON COLUMN streamhouse.object_data.data IS 'bytes of the object, see docs/segment-format.md';
+
+CREATE TABLE streamhouse.segment (
+    log_id        int4         NOT NULL,
+    generation    int4         NOT NULL,
+    base_offset   int8         NOT NULL,
+    end_offset    int8         NOT NULL,
+    record_count  int8         NOT NULL,
+    min_time      timestamptz  NOT NULL,
+    max_time      timestamptz  NOT NULL,
+    object_id     int8         NOT NULL,
+    position      int8         NOT NULL,
+    length        int8         NOT NULL,
+    block_index   bytea        NOT NULL,
+    CONSTRAINT segment_pkey PRIMARY KEY (log_id, end_offset) WITH (fillfactor = 100)
+);
+ALTER TABLE streamhouse.segment ALTER COLUMN block_index SET STORAGE EXTERNAL;
+CREATE INDEX segment_object_idx ON streamhouse.segment (object_id);
+COMMENT ON TABLE streamhouse.segment IS 'internal: one row per segment, rows of one log that have left the tail';
+COMMENT ON COLUMN streamhouse.segment.log_id IS 'the log';
+COMMENT ON COLUMN streamhouse.segment.generation IS '0: written from the tail';
+COMMENT ON COLUMN streamhouse.segment.base_offset IS 'the first offset of its range, where the segment before ends';
+COMMENT ON COLUMN streamhouse.segment.end_offset IS 'the offset after the last one of its range';
+COMMENT ON COLUMN streamhouse.segment.record_count IS 'rows; the other offsets of the range are void';
+COMMENT ON COLUMN streamhouse.segment.min_time IS 'least _timestamp of its rows; infinity if it has none';
+COMMENT ON COLUMN streamhouse.segment.max_time IS 'greatest _timestamp of its rows; -infinity if it has none';
+COMMENT ON COLUMN streamhouse.segment.object_id IS 'the object that has its blocks';
+COMMENT ON COLUMN streamhouse.segment.position IS 'where its blocks begin in the object, in bytes';
+COMMENT ON COLUMN streamhouse.segment.length IS 'bytes of its blocks';
+COMMENT ON COLUMN streamhouse.segment.block_index IS 'what the object''s footer says of its blocks, 48 bytes each, see docs/segment-format.md';
+
 CREATE SEQUENCE streamhouse.group_id_seq AS int4;
 
 CREATE TABLE streamhouse.consumer_group (
@@ -112,6 +172,12 @@ CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.log
 ALTER TABLE streamhouse.log ENABLE ALWAYS TRIGGER ignore_write;
 CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.tail FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
 ALTER TABLE streamhouse.tail ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.object FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.object ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.object_data FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.object_data ENABLE ALWAYS TRIGGER ignore_write;
+CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.segment FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
+ALTER TABLE streamhouse.segment ENABLE ALWAYS TRIGGER ignore_write;
 CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.consumer_group FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
 ALTER TABLE streamhouse.consumer_group ENABLE ALWAYS TRIGGER ignore_write;
 CREATE TRIGGER ignore_write BEFORE INSERT OR UPDATE OR DELETE ON streamhouse.position FOR EACH ROW EXECUTE FUNCTION streamhouse.ignore_write();
@@ -248,8 +314,30 @@ COMMENT ON PROCEDURE streamhouse.wait(text, regclass, interval) IS
     'waits until there is a row for a consumer group, or the timeout is over; holds no snapshot meanwhile; not within a transaction block';
 
 --
+-- Segments
+--
+
+CREATE FUNCTION streamhouse.flush(topic regclass DEFAULT NULL)
+RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_flush';
+COMMENT ON FUNCTION streamhouse.flush(regclass) IS
+    'returns once all rows that were committed before the call are in segments: of a topic, or of all topics that the user owns';
+
+CREATE FUNCTION streamhouse.delete_records(topic regclass, partition int, before_offset bigint)
+RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_delete_records';
+COMMENT ON FUNCTION streamhouse.delete_records(regclass, int, bigint) IS
+    'deletes the rows of a partition below an offset, for who may TRUNCATE the topic; returns where the partition begins now';
+
+--
 -- Views
 --
+
+CREATE FUNCTION streamhouse.unflushed(log_id int)
+RETURNS timestamptz
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_unflushed';
+COMMENT ON FUNCTION streamhouse.unflushed(int) IS
+    'internal: since when rows of a log wait for their segment, for the view logs';
 
 CREATE FUNCTION streamhouse.next_offset(log_id int)
 RETURNS bigint
@@ -297,11 +385,18 @@ SELECT t.relid::pg_catalog.regclass AS topic,
        l.log_id,
        l.start_offset,
        streamhouse.stable_offset(l.log_id) AS stable_offset,
-       streamhouse.next_offset(l.log_id) AS next_offset
+       streamhouse.next_offset(l.log_id) AS next_offset,
+       s.segments,
+       s.segment_bytes,
+       streamhouse.unflushed(l.log_id) AS oldest_unflushed
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
      JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+     CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS segments,
+                                coalesce(pg_catalog.sum(s.length), 0)::bigint AS segment_bytes
+                         FROM streamhouse.segment s
+                         WHERE s.log_id OPERATOR(pg_catalog.=) l.log_id) s
 WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
    OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
    OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');
@@ -312,6 +407,55 @@ COMMENT ON COLUMN streamhouse.logs.log_id IS 'number of the log, never used agai
 COMMENT ON COLUMN streamhouse.logs.start_offset IS 'the first offset that the log still has';
 COMMENT ON COLUMN streamhouse.logs.stable_offset IS 'where poll() and read() stop now: the first offset that may still be filled';
 COMMENT ON COLUMN streamhouse.logs.next_offset IS 'the offset that the next row will get; on a standby and before the first row since the server started: the offset after the last committed row';
+
+COMMENT ON COLUMN streamhouse.logs.segments IS 'number of its segments';
+COMMENT ON COLUMN streamhouse.logs.segment_bytes IS 'bytes of its segments, compressed';
+COMMENT ON COLUMN streamhouse.logs.oldest_unflushed IS 'since when rows wait in the tail for their segment, as far as the server knows; NULL: none do';
+
+CREATE VIEW streamhouse.segments WITH (security_barrier) AS
+SELECT t.relid::pg_catalog.regclass AS topic,
+       l.partition,
+       s.base_offset,
+       s.end_offset,
+       s.record_count AS records,
+       CASE WHEN s.record_count OPERATOR(pg_catalog.>) 0 THEN s.min_time END AS min_timestamp,
+       CASE WHEN s.record_count OPERATOR(pg_catalog.>) 0 THEN s.max_time END AS max_timestamp,
+       s.object_id,
+       s.position AS byte_position,
+       s.length AS byte_length,
+       pg_catalog.octet_length(s.block_index) OPERATOR(pg_catalog./) 48 AS blocks
+FROM streamhouse.segment s
+     JOIN streamhouse.log l ON l.log_id OPERATOR(pg_catalog.=) s.log_id
+     JOIN streamhouse.topic t ON t.topic_id OPERATOR(pg_catalog.=) l.topic_id
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+     JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+   OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');
+COMMENT ON VIEW streamhouse.segments IS 'the segments of the topics that the user owns, may read or may produce to';
+COMMENT ON COLUMN streamhouse.segments.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.segments.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN streamhouse.segments.base_offset IS 'the first offset of the segment''s range';
+COMMENT ON COLUMN streamhouse.segments.end_offset IS 'the offset after the last one';
+COMMENT ON COLUMN streamhouse.segments.records IS 'rows; offsets of the range without a row are of transactions that failed';
+COMMENT ON COLUMN streamhouse.segments.min_timestamp IS 'least _timestamp of its rows';
+COMMENT ON COLUMN streamhouse.segments.max_timestamp IS 'greatest _timestamp of its rows';
+COMMENT ON COLUMN streamhouse.segments.object_id IS 'the object that it is in';
+COMMENT ON COLUMN streamhouse.segments.byte_position IS 'where in the object it begins';
+COMMENT ON COLUMN streamhouse.segments.byte_length IS 'bytes that it takes there';
+COMMENT ON COLUMN streamhouse.segments.blocks IS 'number of its blocks';
+
+CREATE VIEW streamhouse.objects WITH (security_barrier) AS
+SELECT o.object_id, v.srvname AS server, o.size, o.state, o.written_at
+FROM streamhouse.object o
+     JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) o.server
+WHERE EXISTS (SELECT FROM streamhouse.segments s WHERE s.object_id OPERATOR(pg_catalog.=) o.object_id);
+COMMENT ON VIEW streamhouse.objects IS 'the objects that segments of the topics are in that the user owns, may read or may produce to';
+COMMENT ON COLUMN streamhouse.objects.object_id IS 'number of the object, never used again in this database';
+COMMENT ON COLUMN streamhouse.objects.server IS 'foreign server that keeps it';
+COMMENT ON COLUMN streamhouse.objects.size IS 'bytes, footer included';
+COMMENT ON COLUMN streamhouse.objects.state IS 'live: segments are in it';
+COMMENT ON COLUMN streamhouse.objects.written_at IS 'when it was written';
 
 CREATE FUNCTION streamhouse.group_position(group_id int, log_id int)
 RETURNS bigint
@@ -477,7 +621,7 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA streamhouse FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA streamhouse FROM PUBLIC;
 
 GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
-GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.consumer_lag,
+GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.segments, streamhouse.objects, streamhouse.consumer_lag,
     streamhouse.stat_topics, streamhouse.stat_groups, streamhouse.in_flight
 TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
@@ -495,6 +639,9 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.drop_group(text, regclass),
     streamhouse.poll(text, anyelement, int, int, interval, int[]),
     streamhouse.verify(regclass, boolean),
+    streamhouse.flush(regclass),
+    streamhouse.delete_records(regclass, int, bigint),
+    streamhouse.unflushed(int),
     streamhouse.next_offset(int),
     streamhouse.stable_offset(int),
     streamhouse.group_position(int, int),

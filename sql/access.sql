@@ -125,7 +125,7 @@ SELECT publish('definer');
 SELECT refused($$SELECT streamhouse.produce('t', '1')$$);
 
 -- the internal tables, sequences and functions are closed to users
-SELECT refused(format(c, r)) FROM unnest(ARRAY['SELECT * FROM streamhouse.%I', 'INSERT INTO streamhouse.%I DEFAULT VALUES', 'DELETE FROM streamhouse.%I', 'TRUNCATE streamhouse.%I']) c, unnest(ARRAY['topic', 'log', 'tail']) r
+SELECT refused(format(c, r)) FROM unnest(ARRAY['SELECT * FROM streamhouse.%I', 'INSERT INTO streamhouse.%I DEFAULT VALUES', 'DELETE FROM streamhouse.%I', 'TRUNCATE streamhouse.%I']) c, unnest(ARRAY['topic', 'log', 'tail', 'segment', 'object', 'object_data']) r
 WHERE r = 'tail' OR c ~ '^SELECT';
 SELECT refused(c) FROM unnest(ARRAY['UPDATE streamhouse.log SET start_offset = 5', 'SELECT nextval(''streamhouse.log_id_seq'')', 'SELECT last_value FROM streamhouse.topic_id_seq',
     'SELECT streamhouse.fdw_handler()', 'SELECT streamhouse.fdw_validator(''{}'', 0)', 'SELECT streamhouse.ignore_write()', 'CREATE TABLE streamhouse.mine ()', 'DROP TABLE streamhouse.tail',

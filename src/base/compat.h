@@ -23,6 +23,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "commands/explain.h"
 #include "miscadmin.h"
@@ -41,6 +42,8 @@
 #include "commands/explain_state.h"
 #endif
 
+#define STH_PG_MAJOR (PG_VERSION_NUM / 10000)
+
 /* This backend's place in arrays of MaxBackends and more entries. */
 #if PG_VERSION_NUM >= 170000
 #define sth_my_proc_index()	((int) MyProcNumber)
@@ -55,10 +58,11 @@ typedef enum SthWait
 	STH_WAIT_FOR_TURN,
 	STH_WAIT_IN_LAUNCHER,
 	STH_WAIT_IN_WORKER,
-	STH_WAIT_FOR_PARKING
+	STH_WAIT_FOR_PARKING,
+	STH_WAIT_FOR_FLUSH
 } SthWait;
 
-#define STH_NWAITS (STH_WAIT_FOR_PARKING + 1)
+#define STH_NWAITS (STH_WAIT_FOR_FLUSH + 1)
 
 /* Extensions name their wait events from 17 on. */
 static inline uint32
@@ -68,7 +72,7 @@ sth_wait_event(SthWait wait)
 	static const char *const names[STH_NWAITS] = {
 		"StreamhouseConsumeWait", "StreamhouseLogTurn",
 		"StreamhouseLauncherMain", "StreamhouseWorkerMain",
-		"StreamhouseWorkerPark"
+		"StreamhouseWorkerPark", "StreamhouseFlushWait"
 	};
 	static uint32 events[STH_NWAITS];
 
@@ -88,6 +92,17 @@ sth_owns_database(Oid database)
 	return object_ownercheck(DatabaseRelationId, database, GetUserId());
 #else
 	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+/* Likewise, a relation? */
+static inline bool
+sth_owns_relation(Oid relid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+#else
+	return pg_class_ownercheck(relid, GetUserId());
 #endif
 }
 

@@ -14,6 +14,9 @@ int			sth_max_logs = 16384;
 int			sth_max_record_size = 16 * 1024;
 int			sth_batch_memory = 4 * 1024;
 int			sth_max_workers = 4;
+int			sth_segment_size = 64 * 1024;
+int			sth_flush_interval = 5 * 60;
+int			sth_block_size = 256;
 
 #ifdef STH_FAILPOINTS
 char	   *sth_failpoint = NULL;
@@ -24,7 +27,7 @@ sth_guc_init(void)
 {
 	DefineCustomIntVariable("streamhouse.max_logs",
 							"Sets how many logs (partitions of topics) can be produced to between two starts of the server, in all databases together.",
-							"Each takes about 50 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
+							"Each takes about 110 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
 							&sth_max_logs,
 							16384, 64, 4 * 1024 * 1024,
 							PGC_POSTMASTER, 0,
@@ -49,6 +52,27 @@ sth_guc_init(void)
 							&sth_max_workers,
 							4, 0, 64,
 							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.segment_size",
+							"Sets how many bytes of a partition's rows make a segment.",
+							"Counted is what they take in the tail, decompressed. A topic can have its own, by its option segment_size.",
+							&sth_segment_size,
+							64 * 1024, 64, 1024 * 1024,
+							PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.flush_interval",
+							"Sets after how long rows become a segment that do not fill one.",
+							"A topic can have its own, by its option flush_interval.",
+							&sth_flush_interval,
+							5 * 60, 1, 7 * 24 * 60 * 60,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.block_size",
+							"Sets how many bytes of rows make a block of a segment.",
+							"A block is what a query reads at least of a segment.",
+							&sth_block_size,
+							256, 16, 16 * 1024,
+							PGC_SIGHUP, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",

@@ -12,6 +12,9 @@ extern int	sth_max_logs;		/* logs open at once, of all databases */
 extern int	sth_max_record_size;	/* kB */
 extern int	sth_batch_memory;	/* kB */
 extern int	sth_max_workers;	/* of all databases, the launcher aside */
+extern int	sth_segment_size;	/* kB */
+extern int	sth_flush_interval; /* s */
+extern int	sth_block_size;		/* kB */
 
 #ifdef STH_FAILPOINTS
 extern char *sth_failpoint;

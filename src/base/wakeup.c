@@ -371,9 +371,12 @@ sth_worker_is_parked(void)
 	return parked;
 }
 
-/* Asked by an idle worker: shall it leave, because others wait? */
+/*
+ * Asked by an idle worker: shall it leave, because others wait?  It has
+ * something to do again at a time, or never if that is infinity.
+ */
 bool
-sth_worker_makes_room(void)
+sth_worker_makes_room(TimestampTz again)
 {
 	bool		leaves;
 
@@ -383,6 +386,7 @@ sth_worker_makes_room(void)
 	{
 		shared->room_wanted--;
 		my_place->state = STH_WORKER_LEAVING;
+		my_place->again = again == DT_NOEND ? 0 : again;
 	}
 	LWLockRelease(shared->lock);
 	return leaves;

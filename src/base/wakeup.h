@@ -8,6 +8,8 @@
 #ifndef STH_BASE_WAKEUP_H
 #define STH_BASE_WAKEUP_H
 
+#include "datatype/timestamp.h"
+
 typedef enum SthWorkerState
 {
 	STH_WORKER_NONE,			/* the place is free */
@@ -26,6 +28,7 @@ typedef struct SthWorkerPlace
 	bool		wanted;			/* woken since its last turn began */
 	bool		succeeded;		/* a turn has */
 	bool		failed;			/* the worker has left for that */
+	TimestampTz again;			/* when it has to be back, or 0 */
 	uint32		ticket;			/* of the start, never given twice */
 	int			procno;			/* these two while it is attached */
 	pid_t		pid;
@@ -53,7 +56,7 @@ extern Oid	sth_worker_attach(uint32 ticket);
 extern bool sth_worker_take_wake(void);
 extern void sth_worker_note_turn(bool succeeded);
 extern bool sth_worker_is_parked(void);
-extern bool sth_worker_makes_room(void);
+extern bool sth_worker_makes_room(TimestampTz again);
 
 /* for the launcher */
 extern void sth_launcher_attach(void);

@@ -18,10 +18,25 @@
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 PG_FUNCTION_INFO_V1(sth_fdw_validator);
 
-static const char *const topic_options[] = {"partitions", "key"};
+static const char *const topic_options[] = {
+	"partitions", "key", "segment_size", "flush_interval", "compression"
+};
+
+static const struct
+{
+	const char *name;
+	SthCompression compression;
+}			compressions[] =
+
+{
+	{"none", STH_COMPRESSION_NONE},
+	{"lz4", STH_COMPRESSION_LZ4},
+	{"zstd", STH_COMPRESSION_ZSTD},
+};
 
 /* An option that is not known, with the nearest that is. */
 static void
@@ -68,6 +83,40 @@ parse_partitions(DefElem *def)
 	return (int) n;
 }
 
+/* A size or a time, written as in postgresql.conf; 'range' says what it may be. */
+static int
+parse_quantity(DefElem *def, int unit, int min, int max, const char *range)
+{
+	char	   *value = defGetString(def);
+	const char *hint = NULL;
+	int			n;
+
+	if (!parse_int(value, &n, unit, &hint) || n < min || n > max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"",
+						def->defname, value),
+				 errdetail("%s", range),
+				 hint ? errhint("%s", _(hint)) : 0));
+	return n;
+}
+
+static SthCompression
+parse_compression(DefElem *def)
+{
+	char	   *value = defGetString(def);
+
+	for (int i = 0; i < (int) lengthof(compressions); i++)
+		if (strcmp(value, compressions[i].name) == 0)
+			return compressions[i].compression;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"",
+					def->defname, value),
+			 errhint("Compression is none, lz4 or zstd.")));
+	return STH_COMPRESSION_NONE;	/* not reached */
+}
+
 /* Reads a foreign table's options; strings are the list's. */
 void
 sth_options_parse(List *options, SthTopicOptions *result)
@@ -76,6 +125,9 @@ sth_options_parse(List *options, SthTopicOptions *result)
 
 	result->partitions = 1;
 	result->key = NULL;
+	result->segment_size = 0;
+	result->flush_interval = 0;
+	result->compression = STH_COMPRESSION_LZ4;
 	foreach(lc, options)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
@@ -84,6 +136,18 @@ sth_options_parse(List *options, SthTopicOptions *result)
 			result->partitions = parse_partitions(def);
 		else if (strcmp(def->defname, "key") == 0)
 			result->key = defGetString(def);
+		else if (strcmp(def->defname, "segment_size") == 0)
+			result->segment_size =
+				parse_quantity(def, GUC_UNIT_KB, STH_MIN_SEGMENT_SIZE,
+							   STH_MAX_SEGMENT_SIZE,
+							   "The size of a segment is from 64kB to 1GB.");
+		else if (strcmp(def->defname, "flush_interval") == 0)
+			result->flush_interval =
+				parse_quantity(def, GUC_UNIT_S, STH_MIN_FLUSH_INTERVAL,
+							   STH_MAX_FLUSH_INTERVAL,
+							   "The interval is from 1s to 7d.");
+		else if (strcmp(def->defname, "compression") == 0)
+			result->compression = parse_compression(def);
 		else
 			report_unknown_option(def->defname, "a topic", topic_options,
 								  lengthof(topic_options));

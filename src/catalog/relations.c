@@ -53,7 +53,10 @@ static const struct
 	RELATION(topic), RELATION(topic_pkey), RELATION(topic_relid_idx),
 	RELATION(topic_id_seq), RELATION(log), RELATION(log_pkey),
 	RELATION(log_topic_idx), RELATION(log_id_seq), RELATION(tail),
-	RELATION(tail_idx), RELATION(stage_id_seq), RELATION(consumer_group),
+	RELATION(tail_idx), RELATION(stage_id_seq), RELATION(object),
+	RELATION(object_pkey), RELATION(object_id_seq), RELATION(object_data),
+	RELATION(object_data_pkey), RELATION(segment), RELATION(segment_pkey),
+	RELATION(segment_object_idx), RELATION(consumer_group),
 	RELATION(consumer_group_pkey), RELATION(consumer_group_name_idx),
 	RELATION(group_id_seq), RELATION(position), RELATION(position_idx),
 };
@@ -68,7 +71,9 @@ forget_relation(Datum arg, Oid relid)
 	invalidations++;
 	if (relid == InvalidOid || relid == relations.topic ||
 		relid == relations.log || relid == relations.tail ||
-		relid == relations.consumer_group || relid == relations.position)
+		relid == relations.object || relid == relations.object_data ||
+		relid == relations.segment || relid == relations.consumer_group ||
+		relid == relations.position)
 		relations_valid = false;
 }
 
@@ -169,7 +174,7 @@ sth_fresh_snapshot(void)
 
 /*
  * Begins a scan of the rows whose column 'attnum', the leading one of
- * 'index', equals 'value', of 'type' int4 or oid; in the index's order.
+ * 'index', equals 'value', of 'type' int4, int8 or oid; in the index's order.
  */
 SthCatalogScan *
 sth_catalog_begin(Oid relid, Oid index, LOCKMODE lockmode, Snapshot snapshot,
@@ -179,7 +184,8 @@ sth_catalog_begin(Oid relid, Oid index, LOCKMODE lockmode, Snapshot snapshot,
 	ScanKeyData key;
 
 	ScanKeyInit(&key, attnum, BTEqualStrategyNumber,
-				type == OIDOID ? F_OIDEQ : F_INT4EQ, value);
+				type == OIDOID ? F_OIDEQ :
+				type == INT8OID ? F_INT8EQ : F_INT4EQ, value);
 	scan->lockmode = lockmode;
 	scan->relation = table_open(relid, lockmode);
 	scan->index = index_open(index, lockmode);

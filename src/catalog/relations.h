@@ -31,6 +31,14 @@ typedef struct SthRelations
 	Oid			tail;
 	Oid			tail_idx;
 	Oid			stage_id_seq;
+	Oid			object;
+	Oid			object_pkey;
+	Oid			object_id_seq;
+	Oid			object_data;
+	Oid			object_data_pkey;
+	Oid			segment;
+	Oid			segment_pkey;
+	Oid			segment_object_idx;
 	Oid			consumer_group;
 	Oid			consumer_group_pkey;
 	Oid			consumer_group_name_idx;

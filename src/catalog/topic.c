@@ -299,6 +299,19 @@ load_log_ids(int32 topic_id, Snapshot snapshot)
 	return log_ids;
 }
 
+static void
+load_options(SthTopic *topic)
+{
+	ForeignTable *table = GetForeignTable(topic->relid);
+	SthTopicOptions options;
+
+	sth_options_parse(table->options, &options);
+	topic->segment_size = options.segment_size;
+	topic->flush_interval = options.flush_interval;
+	topic->compression = options.compression;
+	topic->server = table->serverid;
+}
+
 static SthTopic *
 load_topic(Relation rel)
 {
@@ -329,6 +342,7 @@ load_topic(Relation rel)
 	topic->topic_id = topic_id;
 	topic->columns = (SthColumn *) ((char *) topic + MAXALIGN(sizeof(SthTopic)));
 	load_columns(topic, desc);
+	load_options(topic);
 	topic->key_attnum = key_attnum;
 	if (key_attnum != 0)
 		topic->key_type = getBaseType(TupleDescAttr(desc, key_attnum - 1)->atttypid);

@@ -10,6 +10,7 @@
 
 #include "access/attnum.h"
 #include "access/tupdesc.h"
+#include "codec/compress.h"
 #include "codec/row.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
@@ -37,6 +38,10 @@ typedef struct SthTopic
 	AttrNumber	key_attnum;		/* column that routes a row, or 0 */
 	Oid			key_type;		/* domains resolved */
 	int			npartitions;
+	int			segment_size;	/* options of segments, see options.h */
+	int			flush_interval;
+	SthCompression compression;
+	Oid			server;
 	int32	   *log_ids;		/* by partition */
 	int			ncolumns;
 	SthColumn  *columns;		/* stored columns, by attnum */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * next_offset.c
- *	  next_offset(), stable_offset(): where a log ends, for the views.
+ *	  next_offset(), stable_offset(), unflushed(): of a log, for the views.
  *
  * Views show what was there when their snapshot was taken, and a topic may be
  * gone since, or locked for long.  So no lock is taken, and nothing is an
@@ -11,13 +11,17 @@
  */
 #include "postgres.h"
 
+#include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "fmgr.h"
 #include "log/gaps.h"
 #include "log/log.h"
+#include "log/unflushed.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(sth_next_offset);
 PG_FUNCTION_INFO_V1(sth_stable_offset);
+PG_FUNCTION_INFO_V1(sth_unflushed);
 
 /* May the user know of the topic that a log belongs to? */
 static bool
@@ -49,4 +53,19 @@ sth_stable_offset(PG_FUNCTION_ARGS)
 	if (!log_is_visible(log_id))
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(sth_log_stable_offset(log_id));
+}
+
+/* unflushed(log_id int): since when rows wait in the tail; NULL also: none do */
+Datum
+sth_unflushed(PG_FUNCTION_ARGS)
+{
+	int32		log_id = PG_GETARG_INT32(0);
+	TimestampTz since;
+
+	if (!log_is_visible(log_id))
+		PG_RETURN_NULL();
+	since = sth_unflushed_since(sth_relations()->tail, log_id);
+	if (since == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(since);
 }

@@ -214,7 +214,7 @@ poll_until(Poll *poll, TimestampTz deadline)
 			break;
 		if (slept_since == 0)
 			slept_since = GetCurrentTimestamp();
-		(void) sth_waiters_sleep(deadline);
+		(void) sth_waiters_sleep(deadline, STH_WAIT_FOR_ROWS);
 	}
 	sth_waiters_end();
 	if (slept_since != 0)
@@ -364,7 +364,7 @@ sth_wait(PG_FUNCTION_ARGS)
 			slept_since = GetCurrentTimestamp();
 		/* sleeps with neither snapshot nor locks */
 		SPI_commit();
-		(void) sth_waiters_sleep(deadline);
+		(void) sth_waiters_sleep(deadline, STH_WAIT_FOR_ROWS);
 	}
 	sth_waiters_end();
 	if (slept_since != 0)

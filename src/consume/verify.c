@@ -3,9 +3,10 @@
  * verify.c
  *	  verify(): is what a topic stores whole?
  *
- * Of each partition two things are looked at: whether the rows of its tail
- * follow each other without gap or overlap, staged ones too, and, if asked
- * for, whether every row can be read.
+ * Of each partition two things are looked at: whether its segments and the
+ * rows of its tail, staged ones too, follow each other without gap or overlap,
+ * and the objects of its segments are there; and, if asked for, whether every
+ * row can be read and every byte of the segments is what was written.
  *
  * Gaps that may still be filled are none, and neither are those of failed
  * transactions that the worker is about to close, so that a gap is looked at
@@ -28,6 +29,7 @@
 #include "base/compat.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
+#include "catalog/segments.h"
 #include "catalog/topic.h"
 #include "consume/topic_argument.h"
 #include "funcapi.h"
@@ -35,6 +37,7 @@
 #include "log/log.h"
 #include "log/reader.h"
 #include "miscadmin.h"
+#include "segment/check.h"
 #include "storage/latch.h"
 #include "utils/lsyscache.h"
 #include "utils/builtins.h"
@@ -61,9 +64,13 @@ typedef struct Verify
 	Relation	rel;
 	SthTopic   *topic;
 	int			partition;
+	int64		start;			/* of the partition */
 	/* where it is */
 	int64		position;
-	char	   *last_error;		/* not reported twice in a row */
+	List	   *errors;			/* reported already */
+	FormData_sth_segment segment;	/* the one at hand, its index and object */
+	struct varlena *index;
+	FormData_sth_object object;
 } Verify;
 
 static void
@@ -99,6 +106,17 @@ report(Verify *verify, int64 at, const char *format,...)
 	MemoryContextSwitchTo(old);
 }
 
+static bool
+list_member_string(const List *strings, const char *string)
+{
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		if (strcmp(lfirst(lc), string) == 0)
+		return true;
+	return false;
+}
+
 static int32
 log_of(const Verify *verify)
 {
@@ -116,10 +134,11 @@ report_error(Verify *verify, const ErrorData *error)
 								error->detail ? ": " : "",
 								error->detail ? error->detail : "");
 
-	if (verify->last_error == NULL || strcmp(text, verify->last_error) != 0)
+	if (!list_member_string(verify->errors, text))
+	{
 		report(verify, verify->position, "%s", text);
-	verify->last_error = text;
-
+		verify->errors = lappend(verify->errors, text);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -193,17 +212,20 @@ check_stage(Verify *verify, const SthTailRow *pointer)
 {
 	int64		total = pointer->end_offset - pointer->start_offset;
 	int64		base = pointer->start_offset;
-	int64		next = 0;
+
+	/* those before are in a segment */
+	int64		next = Max(verify->position - base, 0);
 	SthTailScan *scan;
 	SthTailRow	row;
 	SthFrame	frame;
 
 	(void) sth_frame_parse(pointer->frame, pointer->frame_len, 0, &frame);
 	scan = sth_tail_begin_scan(verify->snapshot);
-	sth_tail_seek(scan, log_of(verify), frame.stage, 0);
+	sth_tail_seek(scan, log_of(verify), frame.stage, next);
 	while (sth_tail_next(scan, &row))
 	{
-		bool		again = row.kind == STH_FRAME_PART && row.end_offset == next;
+		bool		again = (row.kind == STH_FRAME_PART && row.end_offset == next) ||
+		(row.start_offset < next && base + next == verify->start);
 
 		CHECK_FOR_INTERRUPTS();
 		if (row.start_offset != next && !again)
@@ -217,18 +239,84 @@ check_stage(Verify *verify, const SthTailRow *pointer)
 	sth_tail_end_scan(scan);
 }
 
-/* Do the rows of the tail follow each other? */
+static void
+check_footer(Verify *verify)
+{
+	sth_segment_check_footer(&verify->segment, verify->index, &verify->object,
+							 verify->snapshot,
+							 RelationGetRelationName(verify->rel),
+							 verify->partition);
+}
+
+/* Is the object of a segment there, as far as the catalog knows? */
+static void
+check_object(Verify *verify)
+{
+	const FormData_sth_segment *segment = &verify->segment;
+
+	if (!sth_object_find(segment->object_id, verify->snapshot, &verify->object))
+		report(verify, segment->base_offset, "object %lld is missing",
+			   (long long) segment->object_id);
+	else if (segment->position < 0 || segment->length < 0 ||
+			 segment->position > verify->object.size - segment->length)
+		report(verify, segment->base_offset,
+			   "object %lld ends before the segment does",
+			   (long long) segment->object_id);
+	else if (verify->deep)
+		(void) attempt(verify, check_footer);
+}
+
+/* Do the segments follow each other? */
+static void
+check_segments(Verify *verify)
+{
+	SthSegmentScan *scan = sth_segments_begin(verify->snapshot);
+	FormData_sth_segment *segment = &verify->segment;
+	bool		first = true;
+
+	sth_segments_seek(scan, log_of(verify), verify->position);
+	while (sth_segments_next(scan, segment))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (segment->base_offset > verify->position)
+			report(verify, verify->position,
+				   "no segment has offsets %lld to %lld",
+				   (long long) verify->position,
+				   (long long) segment->base_offset - 1);
+		/* the first one may reach below the start */
+		if (segment->base_offset < verify->position && !first)
+			report(verify, segment->base_offset,
+				   "offsets %lld to %lld are in two segments",
+				   (long long) segment->base_offset,
+				   (long long) verify->position - 1);
+		first = false;
+		verify->index = sth_segments_index(scan);
+		check_object(verify);
+		pfree(verify->index);
+		verify->position = Max(verify->position, segment->end_offset);
+	}
+	sth_segments_end(scan);
+}
+
+/* Do the rows of the tail follow the segments, and each other? */
 static void
 check_order(Verify *verify)
 {
 	SthTailScan *scan = sth_tail_begin_scan(verify->snapshot);
 	SthTailRow	row;
+	int64		tail_start = verify->position;
 
-	sth_tail_seek(scan, log_of(verify), STH_STAGE_NONE, verify->position);
+	/* what should not be there any more is looked for, too */
+	sth_tail_seek(scan, log_of(verify), STH_STAGE_NONE, 0);
 	while (sth_tail_next(scan, &row))
 	{
-		bool		again = row.kind == STH_FRAME_PART &&
-		row.end_offset == verify->position;
+		/* the first row may reach below the start, staged ones into a segment */
+		bool		again = verify->position == tail_start &&
+		row.end_offset > tail_start &&
+		(row.kind == STH_FRAME_STAGED || tail_start == verify->start);
+
+		again |= row.kind == STH_FRAME_PART &&
+			row.end_offset == verify->position;
 
 		CHECK_FOR_INTERRUPTS();
 		if (row.start_offset > verify->position &&
@@ -260,6 +348,7 @@ check_rows(Verify *verify)
 										  verify->snapshot, STH_READ_VISIBLE,
 										  sth_all_columns(verify->rel));
 
+	sth_reader_check_all(reader);
 	sth_reader_seek(reader, verify->partition, verify->position);
 	PG_TRY();
 	{
@@ -280,17 +369,17 @@ check_rows(Verify *verify)
 static void
 verify_partition(Verify *verify, int partition)
 {
-	int64		start;
 	int64		before;
 
 	verify->partition = partition;
-	verify->last_error = NULL;
-	start = sth_log_start_offset(log_of(verify), verify->snapshot);
-	verify->position = start;
+	verify->errors = NIL;
+	verify->start = sth_log_start_offset(log_of(verify), verify->snapshot);
+	verify->position = verify->start;
+	check_segments(verify);
 	(void) attempt(verify, check_order);
 	if (!verify->deep)
 		return;
-	verify->position = start;
+	verify->position = verify->start;
 	do
 		before = verify->position;
 	while (!attempt(verify, check_rows) && verify->position > before);

@@ -41,6 +41,7 @@
 #include "log/tail.h"
 #include "nodes/makefuncs.h"
 #include "produce/pending.h"
+#include "segment/remove.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/inval.h"
@@ -129,6 +130,7 @@ remove_log(Relation rel, HeapTuple tuple, void *arg)
 	int32		log_id = ((FormData_sth_log *) GETSTRUCT(tuple))->log_id;
 
 	sth_tail_delete_log(log_id);
+	sth_segments_remove(log_id, PG_INT64_MAX);
 	sth_log_dropped(log_id);
 	CatalogTupleDelete(rel, &tuple->t_self);
 }

@@ -45,4 +45,8 @@ extern TupleTableSlot *sthExecForeignInsert(EState *estate,
 											TupleTableSlot *plan_slot);
 extern int	sthIsForeignRelUpdatable(Relation rel);
 
+/* truncate.c */
+extern void sthExecForeignTruncate(List *rels, DropBehavior behavior,
+								   bool restart_seqs);
+
 #endif							/* STH_FDW_FDW_H */

@@ -33,6 +33,7 @@ sth_fdw_handler(PG_FUNCTION_ARGS)
 	routine->BeginForeignInsert = sthBeginForeignInsert;
 	routine->ExecForeignInsert = sthExecForeignInsert;
 	routine->IsForeignRelUpdatable = sthIsForeignRelUpdatable;
+	routine->ExecForeignTruncate = sthExecForeignTruncate;
 
 	PG_RETURN_POINTER(routine);
 }

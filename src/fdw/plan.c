@@ -4,8 +4,8 @@
  *	  Planning a scan of a topic.
  *
  * The plan carries the columns that the query needs; restrictions are left to
- * the executor.  How many rows there are is guessed from where the logs end:
- * nothing that a scan returns depends on it.
+ * the executor.  How many rows there are is guessed from where the logs begin
+ * and end: nothing that a scan returns depends on it.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +14,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "base/compat.h"
+#include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "fdw/fdw.h"
 #include "log/log.h"
@@ -24,6 +25,7 @@
 #include "optimizer/prep.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Of the rows that logs have, for estimates; not more logs are asked. */
 #define SAMPLED_LOGS 4
@@ -33,10 +35,13 @@ estimate_rows(Relation rel)
 {
 	SthTopic   *topic = sth_topic_get(rel);
 	int			n = Min(topic->npartitions, SAMPLED_LOGS);
+	Snapshot	snapshot = sth_fresh_snapshot();
 	double		rows = 0;
 
 	for (int i = 0; i < n; i++)
-		rows += sth_log_next_offset(topic->log_ids[i]);
+		rows += sth_log_next_offset(topic->log_ids[i]) -
+			sth_log_start_offset(topic->log_ids[i], snapshot);
+	UnregisterSnapshot(snapshot);
 	return rows * topic->npartitions / n;
 }
 

@@ -87,11 +87,17 @@ sthExplainForeignScan(ForeignScanState *node, ExplainState *es)
 {
 	TopicScan  *state = node->fdw_state;
 	const SthReadStats *stats;
+	const SthSegmentStats *segments;
 
 	if (!es->analyze || state == NULL)
 		return;
 	stats = sth_reader_stats(state->reader);
+	segments = sth_reader_segment_stats(state->reader);
 	ExplainPropertyInteger("Partitions Read", NULL, state->partition + 1, es);
+	ExplainPropertyInteger("Segments Read", NULL, segments->segments, es);
+	ExplainPropertyInteger("Blocks Read", NULL, segments->blocks, es);
+	ExplainPropertyInteger("Blocks Decoded", NULL, segments->blocks_decoded, es);
+	ExplainPropertyInteger("Block Bytes", "B", segments->bytes, es);
 	ExplainPropertyInteger("Frames Read", NULL, stats->frames, es);
 	ExplainPropertyInteger("Frames Decoded", NULL, stats->frames_decoded, es);
 	ExplainPropertyInteger("Frame Bytes", "B", stats->frame_bytes, es);

@@ -18,6 +18,9 @@
  * the new snapshot does not show there will never appear.  A standby has no
  * turns to look at, and cannot know.
  *
+ * All of this is about the tail.  A segment's range has no gaps: what it has
+ * no rows for is void.
+ *
  * Failure: nothing is written here.
  *
  *-------------------------------------------------------------------------
@@ -53,6 +56,12 @@ sth_gap_is_dead(int32 log_id, int64 position, int64 next)
 	if (RecoveryInProgress() || !sth_sequencer_settled(log_id))
 		return false;
 	snapshot = sth_fresh_snapshot();
+	/* rows have been moved: a reader with a new snapshot finds out */
+	if (sth_log_tail_start(log_id, snapshot) > position)
+	{
+		UnregisterSnapshot(snapshot);
+		return false;
+	}
 	scan = sth_tail_begin_scan(snapshot);
 	sth_tail_seek(scan, log_id, STH_STAGE_NONE, position);
 	while (sth_tail_next(scan, &row))
@@ -69,7 +78,10 @@ sth_gap_is_dead(int32 log_id, int64 position, int64 next)
 	return dead;
 }
 
-/* The first gap at or after 'from' and below 'until', if there is one. */
+/*
+ * The first gap at or after 'from', in the tail, and below 'until', if there
+ * is one.
+ */
 bool
 sth_gap_find(int32 log_id, Snapshot snapshot, int64 from, int64 until,
 			 SthGap *gap)
@@ -108,11 +120,12 @@ sth_gap_look_back(int32 log_id, Snapshot snapshot, int nrows, int64 *from)
 {
 	SthTailScan *scan = sth_tail_begin_scan(snapshot);
 	SthTailRow	row;
+	int64		start = sth_log_tail_start(log_id, snapshot);
 	int64		low = -1;		/* from here on rows have been seen */
 	bool		found = false;
 	bool		more = true;
 
-	sth_tail_seek(scan, log_id, STH_STAGE_NONE, -1);
+	sth_tail_seek(scan, log_id, STH_STAGE_NONE, start);
 	while (nrows-- > 0 && (more = sth_tail_previous(scan, &row)))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -124,15 +137,10 @@ sth_gap_look_back(int32 log_id, Snapshot snapshot, int nrows, int64 *from)
 		low = row.start_offset;
 	}
 	sth_tail_end_scan(scan);
-	if (!more && low > 0)
+	if (!more && low > start)
 	{
-		int64		start = sth_log_start_offset(log_id, snapshot);
-
-		if (start < low)
-		{
-			*from = start;
-			found = true;
-		}
+		*from = start;
+		found = true;
 	}
 	return found;
 }
@@ -152,8 +160,7 @@ sth_log_stable_offset(int32 log_id)
 		return next;
 	snapshot = sth_fresh_snapshot();
 	if (!sth_gap_look_back(log_id, snapshot, STABLE_LOOK_BACK, &stable))
-		stable = Min(next, Max(sth_tail_end(log_id, snapshot),
-							   sth_log_start_offset(log_id, snapshot)));
+		stable = Min(next, sth_log_end(log_id, snapshot));
 	UnregisterSnapshot(snapshot);
 	return stable;
 }

@@ -4,7 +4,8 @@
  *	  The life of a log, from the first row to the drop of its topic.
  *
  * A log is opened when a row is produced to it first after a start of the
- * server: its next offset is where its rows end.  Nothing is opened in
+ * server: its next offset is where its rows end, in the tail or in segments.
+ * Nothing is opened in
  * recovery or at start, so that neither takes longer for a long tail.  The
  * entry in shared memory goes when the transaction that drops the log
  * commits, or the one that created it aborts; what is to be removed when is
@@ -24,6 +25,7 @@
 #include "base/stats.h"
 #include "base/wakeup.h"
 #include "catalog/relations.h"
+#include "catalog/segments.h"
 #include "catalog/topic.h"
 #include "log/log.h"
 #include "log/tail.h"
@@ -184,13 +186,27 @@ sth_log_init(void)
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }
 
-/* Where a log's committed rows end, for every transaction that is over. */
+/* Where a log's tail begins: at the end of its segments, or at its start. */
+int64
+sth_log_tail_start(int32 log_id, Snapshot snapshot)
+{
+	return Max(sth_log_start_offset(log_id, snapshot),
+			   sth_segments_log_end(log_id, snapshot));
+}
+
+/* Where a log's rows end, as far as the snapshot shows. */
+int64
+sth_log_end(int32 log_id, Snapshot snapshot)
+{
+	return sth_tail_end(log_id, sth_log_tail_start(log_id, snapshot), snapshot);
+}
+
+/* Likewise, for every transaction that is over. */
 static int64
 find_end(int32 log_id)
 {
 	Snapshot	snapshot = sth_fresh_snapshot();
-	int64		end = Max(sth_log_start_offset(log_id, snapshot),
-						  sth_tail_end(log_id, snapshot));
+	int64		end = sth_log_end(log_id, snapshot);
 
 	UnregisterSnapshot(snapshot);
 	return end;
@@ -213,7 +229,19 @@ sth_log_open(int32 log_id)
 
 	Assert(!RecoveryInProgress());
 	if (sequence == NULL)
-		sequence = sth_sequencer_open(tail, log_id, find_end(log_id));
+		sequence = sth_sequencer_open(tail, log_id, find_end(log_id), false);
+	return sequence;
+}
+
+/* Likewise, for who can do without it: NULL if there is no room. */
+SthSequence *
+sth_log_try_open(int32 log_id)
+{
+	Oid			tail = sth_relations()->tail;
+	SthSequence *sequence = sth_sequencer_find(tail, log_id);
+
+	if (sequence == NULL)
+		sequence = sth_sequencer_open(tail, log_id, find_end(log_id), true);
 	return sequence;
 }
 

@@ -9,9 +9,13 @@
 #define STH_LOG_LOG_H
 
 #include "log/sequencer.h"
+#include "utils/snapshot.h"
 
 extern void sth_log_init(void);
 extern SthSequence *sth_log_open(int32 log_id);
+extern SthSequence *sth_log_try_open(int32 log_id);
+extern int64 sth_log_tail_start(int32 log_id, Snapshot snapshot);
+extern int64 sth_log_end(int32 log_id, Snapshot snapshot);
 extern int64 sth_log_next_offset(int32 log_id);
 extern bool sth_log_is_open(int32 log_id);
 extern void sth_log_note_gap(int32 log_id, int64 from);

@@ -3,33 +3,39 @@
  * reader.c
  *	  Reading the rows of a log: the one way in which rows are read.
  *
- * A reader walks the frames of one log after the other under one snapshot and
- * takes rows out of them.  Only columns that are asked for are looked at: the
- * values are pointers into the decompressed body of the current frame, and a
- * frame of which nothing is asked but how many rows it has stays compressed.
+ * A reader walks one log after the other under one snapshot: first the blocks
+ * of its segments, then, from where these end, the frames of its tail.  The
+ * transaction that moves rows from the tail to a segment does both at once,
+ * so under every snapshot a row is in one of the two, and the seam is where
+ * the newest segment that the snapshot shows ends.
+ *
+ * Only columns that are asked for are looked at: the values are pointers into
+ * the current block or the decompressed body of the current frame, and a
+ * block or frame of which nothing is asked but how many rows it has stays
+ * compressed.
  *
  * Visible order is MVCC's: every row that the snapshot shows.  An ordered
  * reader stops at the first offset that the snapshot does not show, because
  * the transaction that took it may be about to commit.  It goes on only where
  * it can prove that the transaction has failed (gaps.c), or where a void says
- * so.
+ * so.  What a segment has no rows for is void.
  *
- * Where the log says that rows of some offsets are staged, the reader goes on
- * under the stage, and comes back when it has had them.
+ * Offsets below the log's start are gone, even if a block or a frame that
+ * reaches beyond the start still has them.
  *
  * Failure: reading changes nothing.
  *
  * Memory: a context of the reader's own; values last until the call that
- * moves to the next frame, so at least until the next call.
+ * moves to the next block or frame, so at least until the next call.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "codec/frame.h"
+#include "base/compat.h"
+#include "log/frames.h"
 #include "log/gaps.h"
 #include "log/reader.h"
-#include "log/tail.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -60,27 +66,27 @@ struct SthReader
 	bool		want_offset;
 
 	/* where it is */
-	SthTailScan *scan;			/* of the log */
-	SthTailScan *stage_scan;	/* of staged rows, or NULL: none were met */
-	bool		in_stage;
-	int64		stage_base;		/* the offset of the first staged row */
-	int64		stage_end;		/* the offset after the last one */
-	int64		stage_next;		/* where its next frame begins */
+	SthSegmentReader *segments;
+	SthFrameScan *frames;
+	bool		in_segments;	/* else in the tail */
 	int			partition;
 	int64		position;		/* the next offset to return, at least */
 	bool		done;
 
-	/* the current frame */
+	/* the current block or frame */
 	int64		offset;			/* of the next row in it */
 	int64		end_offset;
 	bool		decoded;
-	SthFrame	frame;
+	TimestampTz time;			/* of the current row */
+	const Datum *values;		/* the caller's, of the row returned last */
+	const bool *isnull;
+
+	/* the current frame */
+	SthLogFrame frame;
 	SthFrameCursor cursor;
 	SthFrameRow row;
 	uint8	   *body;
 	Size		body_size;
-	uint8	   *whole;			/* a frame put together from its parts */
-	Size		whole_size;
 
 	/* its columns, kept from frame to frame while the descriptor is alike */
 	uint8	   *descriptor;
@@ -90,30 +96,6 @@ struct SthReader
 	int			nlook;			/* columns up to the last one asked for */
 	FrameColumn *columns;
 };
-
-static void
-report_damage(const SthReader *reader, const char *what)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("damaged frame in partition %d of topic \"%s\"",
-					reader->partition, RelationGetRelationName(reader->rel)),
-			 errdetail("The frame that ends at offset %lld: %s.",
-					   (long long) reader->end_offset, what)));
-}
-
-static void
-check_frame(const SthReader *reader, SthFrameResult result)
-{
-	if (result == STH_FRAME_UNKNOWN)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("partition %d of topic \"%s\" has a frame of a later version of streamhouse",
-						reader->partition,
-						RelationGetRelationName(reader->rel))));
-	if (result != STH_FRAME_OK)
-		report_damage(reader, "it is not well-formed");
-}
 
 static void
 note_wanted(SthReader *reader, AttrNumber attnum)
@@ -155,26 +137,41 @@ sth_reader_begin(Relation rel, const SthTopic *topic, Snapshot snapshot,
 	reader->wanted = palloc0(RelationGetNumberOfAttributes(rel) * sizeof(bool));
 	while ((attnum = bms_next_member(attnums, attnum)) >= 0)
 		note_wanted(reader, attnum);
-	reader->scan = sth_tail_begin_scan(snapshot);
+	reader->segments = sth_segment_reader_begin(rel, topic, snapshot,
+												reader->wanted,
+												reader->want_times);
+	reader->frames = sth_frames_begin(snapshot, RelationGetRelationName(rel));
 	reader->done = true;
 	MemoryContextSwitchTo(old);
 	return reader;
 }
 
-/* Goes to a partition: the next row is the first at or after 'from'. */
+/* Has checked what is not asked for, too. */
+void
+sth_reader_check_all(SthReader *reader)
+{
+	sth_segment_reader_check_all(reader->segments);
+}
+
+/*
+ * Goes to a partition: the next row is the first at or after 'from', or after
+ * the partition's start if that is later.
+ */
 void
 sth_reader_seek(SthReader *reader, int partition, int64 from)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
+	int32		log_id = reader->topic->log_ids[partition];
 
 	Assert(partition >= 0 && partition < reader->topic->npartitions);
+	from = Max(from, sth_log_start_offset(log_id, reader->snapshot));
 	reader->partition = partition;
 	reader->position = from;
 	reader->done = false;
-	reader->in_stage = false;
+	reader->decoded = false;
 	reader->offset = reader->end_offset = from;
-	sth_tail_seek(reader->scan, reader->topic->log_ids[partition],
-				  STH_STAGE_NONE, from);
+	reader->in_segments = true;
+	sth_segment_reader_seek(reader->segments, partition, from);
 	MemoryContextSwitchTo(old);
 }
 
@@ -200,7 +197,7 @@ resolve_column(SthReader *reader, const SthFrameColumn *stored,
 	Form_pg_attribute att;
 
 	if (stored->attnum > desc->natts)
-		report_damage(reader, "it has a column that the topic never had");
+		sth_frames_report_damage(reader->frames, "it has a column that the topic never had");
 	att = TupleDescAttr(desc, stored->attnum - 1);
 	column->layout = sth_attribute_layout(att);
 	column->attnum = 0;
@@ -220,7 +217,7 @@ resolve_column(SthReader *reader, const SthFrameColumn *stored,
 static void
 resolve_columns(SthReader *reader)
 {
-	const SthFrame *frame = &reader->frame;
+	const SthFrame *frame = &reader->frame.frame;
 	SthFrameColumn *stored;
 
 	if (reader->columns != NULL && reader->ncolumns == frame->ncolumns &&
@@ -230,7 +227,7 @@ resolve_columns(SthReader *reader)
 		return;
 
 	stored = palloc(Max(frame->ncolumns, 1) * sizeof(SthFrameColumn));
-	check_frame(reader, sth_frame_columns(frame, stored));
+	sth_frames_check(reader->frames, sth_frame_columns(frame, stored));
 	if (reader->columns != NULL)
 		pfree(reader->columns);
 	reader->columns = MemoryContextAlloc(reader->context,
@@ -251,131 +248,34 @@ resolve_columns(SthReader *reader)
 	reader->ncolumns = frame->ncolumns;
 }
 
-/* Goes to staged rows, if any is at or after the position. */
-static void
-enter_stage(SthReader *reader, const SthTailRow *row)
-{
-	int64		from = Max(reader->position - row->start_offset, 0);
-
-	check_frame(reader, sth_frame_parse(row->frame, row->frame_len, 0,
-										&reader->frame));
-	if (reader->stage_scan == NULL)
-		reader->stage_scan = sth_tail_begin_scan(reader->snapshot);
-	sth_tail_seek(reader->stage_scan,
-				  reader->topic->log_ids[reader->partition],
-				  reader->frame.stage, from);
-	reader->in_stage = true;
-	reader->stage_base = row->start_offset;
-	reader->stage_end = row->end_offset;
-	reader->stage_next = row->start_offset + from;
-}
-
-/*
- * The next row of the tail, of the log or staged; the latter as if it were of
- * the log.  False if there is none.
- */
-static bool
-next_tail_row(SthReader *reader, SthTailRow *row)
-{
-	if (!reader->in_stage)
-		return sth_tail_next(reader->scan, row);
-	if (sth_tail_next(reader->stage_scan, row))
-	{
-		row->start_offset += reader->stage_base;
-		row->end_offset += reader->stage_base;
-		reader->end_offset = row->end_offset;
-		if ((row->kind != STH_FRAME_ROWS && row->kind != STH_FRAME_PART) ||
-			row->start_offset > reader->stage_next ||
-			row->end_offset > reader->stage_end)
-			report_damage(reader, "it does not follow the staged frame before it");
-		reader->stage_next = row->end_offset;
-		return true;
-	}
-	if (reader->stage_next != reader->stage_end)
-		report_damage(reader, "staged frames after it are missing");
-	reader->in_stage = false;
-	return sth_tail_next(reader->scan, row);
-}
-
-/*
- * Puts a frame together that was cut into parts, of which 'row' is the first
- * that the scan found; the others are next, in any order.
- */
-static void
-assemble_parts(SthReader *reader, const SthTailRow *row)
-{
-	Size		chunk = sth_frame_part_capacity(STH_FRAME_MAX);
-	uint32		nparts = reader->frame.nparts;
-	Size		whole_len = 0;
-	int64		end_offset = row->end_offset;
-	Bitmapset  *seen = NULL;
-	SthTailRow	part = *row;
-
-	if (nparts > MaxAllocSize / chunk)
-		report_damage(reader, "it claims too many parts");
-	reserve(reader, &reader->whole, &reader->whole_size, nparts * chunk);
-	for (uint32 n = 0;;)
-	{
-		const SthFrame *frame = &reader->frame;
-
-		if (frame->kind != STH_FRAME_PART || frame->nparts != nparts ||
-			(frame->part < nparts - 1 && frame->body_len != chunk) ||
-			frame->body_len > chunk || bms_is_member(frame->part, seen))
-			report_damage(reader, "a part does not fit the others");
-		seen = bms_add_member(seen, frame->part);
-		memcpy(reader->whole + frame->part * chunk, frame->body,
-			   frame->body_len);
-		if (frame->part == nparts - 1)
-			whole_len = frame->part * chunk + frame->body_len;
-		reader->stats.frame_bytes += part.frame_len;
-		if (++n == nparts)
-			break;
-		if (!next_tail_row(reader, &part) ||
-			part.end_offset != end_offset)
-			report_damage(reader, "parts of it are missing");
-		check_frame(reader, sth_frame_parse(part.frame, part.frame_len, 1,
-											&reader->frame));
-	}
-	bms_free(seen);
-	check_frame(reader, sth_frame_parse(reader->whole, whole_len, 1,
-										&reader->frame));
-	if (reader->frame.kind != STH_FRAME_ROWS)
-		report_damage(reader, "its parts are no frame");
-}
-
 /* Decompresses the current frame, and skips rows before the position. */
 static void
 decode_frame(SthReader *reader)
 {
-	SthFrame   *frame = &reader->frame;
+	const SthFrame *frame = &reader->frame.frame;
 
 	resolve_columns(reader);
 	if (frame->raw_len > MaxAllocSize - 32 * 1024)
-		report_damage(reader, "its length is absurd");
+		sth_frames_report_damage(reader->frames, "its length is absurd");
 	reserve(reader, &reader->body, &reader->body_size, frame->raw_len);
-	check_frame(reader, sth_frame_body(frame, reader->body,
-									   reader->body_size));
-	check_frame(reader, sth_frame_open(frame, reader->body, &reader->cursor));
+	sth_frames_check(reader->frames, sth_frame_body(frame, reader->body,
+													reader->body_size));
+	sth_frames_check(reader->frames, sth_frame_open(frame, reader->body, &reader->cursor));
 	reader->stats.frames_decoded++;
 	reader->decoded = true;
 	for (int64 skip = reader->position - reader->offset; skip > 0; skip--)
-		check_frame(reader, sth_frame_next(&reader->cursor, &reader->row));
+		sth_frames_check(reader->frames, sth_frame_next(&reader->cursor, &reader->row));
 }
 
-/* Takes a frame of rows, perhaps in parts, for the current one. */
+/* Takes the frame of rows that the scan has come to. */
 static void
-take_frame(SthReader *reader, const SthTailRow *row)
+take_frame(SthReader *reader)
 {
-	reader->end_offset = row->end_offset;
-	reader->offset = row->start_offset;
+	reader->end_offset = reader->frame.end_offset;
+	reader->offset = reader->frame.start_offset;
 	reader->decoded = false;
 	reader->stats.frames++;
-	check_frame(reader, sth_frame_parse(row->frame, row->frame_len, row->count,
-										&reader->frame));
-	if (reader->frame.kind == STH_FRAME_PART)
-		assemble_parts(reader, row);
-	else
-		reader->stats.frame_bytes += row->frame_len;
+	reader->stats.frame_bytes += reader->frame.stored_len;
 	if (reader->want_values || reader->want_times)
 		decode_frame(reader);
 	if (reader->offset < reader->position)
@@ -387,30 +287,42 @@ static bool
 next_frame(SthReader *reader)
 {
 	int32		log_id = reader->topic->log_ids[reader->partition];
-	SthTailRow	row;
+	SthLogFrame *frame = &reader->frame;
 
-	while (!reader->done && next_tail_row(reader, &row))
+	while (!reader->done && sth_frames_next(reader->frames, frame))
 	{
 		if (reader->order == STH_READ_ORDERED &&
-			row.start_offset > reader->position &&
-			!sth_gap_is_dead(log_id, reader->position, row.start_offset))
+			frame->start_offset > reader->position &&
+			!sth_gap_is_dead(log_id, reader->position, frame->start_offset))
 			break;
 		CHECK_FOR_INTERRUPTS();
-		switch (row.kind)
+		if (!frame->is_void)
 		{
-			case STH_FRAME_STAGED:
-				enter_stage(reader, &row);
-				break;
-			case STH_FRAME_VOID:
-				reader->position = Max(reader->position, row.end_offset);
-				reader->offset = reader->end_offset = reader->position;
-				break;
-			default:
-				take_frame(reader, &row);
-				return true;
+			take_frame(reader);
+			return true;
 		}
+		reader->position = Max(reader->position, frame->end_offset);
+		reader->offset = reader->end_offset = reader->position;
 	}
 	reader->done = true;
+	return false;
+}
+
+/* Moves to the next block of segments; at their end, into the tail. */
+static bool
+next_block(SthReader *reader)
+{
+	if (sth_segment_reader_next(reader->segments, &reader->offset,
+								&reader->end_offset))
+	{
+		reader->decoded = reader->want_values || reader->want_times;
+		return true;
+	}
+	reader->in_segments = false;
+	reader->position = sth_segment_reader_position(reader->segments);
+	reader->offset = reader->end_offset = reader->position;
+	sth_frames_seek(reader->frames, reader->topic->log_ids[reader->partition],
+					reader->partition, reader->position);
 	return false;
 }
 
@@ -430,7 +342,7 @@ fetch_values(SthReader *reader, Datum *values, bool *isnull)
 			continue;
 		p = sth_row_fetch(&column->layout, row->values, p, row->end, &value);
 		if (p == NULL)
-			report_damage(reader, "a row ends before its values do");
+			sth_frames_report_damage(reader->frames, "a row ends before its values do");
 		if (column->attnum != 0)
 		{
 			values[column->attnum - 1] = (Datum) value;
@@ -456,17 +368,22 @@ sth_reader_next(SthReader *reader, Datum *values, bool *isnull)
 		bool		found;
 
 		CHECK_FOR_INTERRUPTS();
-		found = next_frame(reader);
+		found = (reader->in_segments && next_block(reader)) ||
+			next_frame(reader);
 		MemoryContextSwitchTo(old);
 		if (!found)
 			return false;
 	}
 
 	memset(isnull, true, RelationGetNumberOfAttributes(reader->rel));
-	if (reader->decoded)
+	if (reader->decoded && reader->in_segments)
+		sth_segment_reader_row(reader->segments, values, isnull, &reader->time);
+	else if (reader->decoded)
 	{
-		check_frame(reader, sth_frame_next(&reader->cursor, &reader->row));
+		sth_frames_check(reader->frames,
+						 sth_frame_next(&reader->cursor, &reader->row));
 		fetch_values(reader, values, isnull);
+		reader->time = reader->row.time;
 	}
 	if (reader->want_partition)
 	{
@@ -480,11 +397,13 @@ sth_reader_next(SthReader *reader, Datum *values, bool *isnull)
 	}
 	if (reader->want_times)
 	{
-		values[topic->time_attnum - 1] = TimestampTzGetDatum(reader->row.time);
+		values[topic->time_attnum - 1] = TimestampTzGetDatum(reader->time);
 		isnull[topic->time_attnum - 1] = false;
 	}
 	reader->offset++;
 	reader->position = reader->offset;
+	reader->values = values;
+	reader->isnull = isnull;
 	return true;
 }
 
@@ -495,31 +414,60 @@ sth_reader_position(const SthReader *reader)
 	return reader->position;
 }
 
-/* The offset after the frame that was looked at last. */
+/* The offset after the block or frame that was looked at last. */
 int64
 sth_reader_frame_end(const SthReader *reader)
 {
-	return reader->end_offset;
+	return reader->in_segments ?
+		sth_segment_reader_end_offset(reader->segments) :
+		sth_frames_end_offset(reader->frames);
 }
 
-/* Bytes of the values of the row that was returned last, if any were read. */
+/*
+ * Bytes of the stored values of the row that was returned last, if any were
+ * asked for; the caller still has it.
+ */
 Size
 sth_reader_row_size(const SthReader *reader)
 {
-	return reader->decoded ? (Size) (reader->row.end - reader->row.values) : 0;
+	const SthTopic *topic = reader->topic;
+	Size		size = 0;
+
+	if (!reader->decoded)
+		return 0;
+	if (!reader->in_segments)
+		return (Size) (reader->row.end - reader->row.values);
+	for (int i = 0; i < topic->ncolumns; i++)
+	{
+		const SthColumn *column = &topic->columns[i];
+		int			place = column->attnum - 1;
+
+		if (reader->isnull[place])
+			continue;
+		size += column->layout.len > 0 ? (Size) column->layout.len :
+			VARSIZE_ANY(DatumGetPointer(reader->values[place]));
+	}
+	return size;
 }
 
+/* What has been read of the tail ... */
 const SthReadStats *
 sth_reader_stats(const SthReader *reader)
 {
 	return &reader->stats;
 }
 
+/* ... and of segments. */
+const SthSegmentStats *
+sth_reader_segment_stats(const SthReader *reader)
+{
+	return sth_segment_reader_stats(reader->segments);
+}
+
 void
 sth_reader_end(SthReader *reader)
 {
-	sth_tail_end_scan(reader->scan);
-	if (reader->stage_scan != NULL)
-		sth_tail_end_scan(reader->stage_scan);
+	sth_frames_end(reader->frames);
+	sth_segment_reader_end(reader->segments);
 	MemoryContextDelete(reader->context);
 }

@@ -35,7 +35,6 @@
 #include "base/guc.h"
 #include "log/sequencer.h"
 #include "miscadmin.h"
-#include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
@@ -56,6 +55,7 @@ struct SthSequence
 	SequenceKey key;
 	pg_atomic_uint64 next_offset;
 	pg_atomic_uint64 gap_from;	/* below it no gap is known; or NO_GAP */
+	SthFlushNote note;
 };
 
 #define NO_GAP PG_UINT64_MAX
@@ -169,14 +169,29 @@ sth_sequencer_find(Oid tail, int32 log_id)
 	return sequence;
 }
 
+static void
+init_note(SthFlushNote *note)
+{
+	pg_atomic_init_u64(&note->bytes, 0);
+	pg_atomic_init_u64(&note->since, 0);
+	pg_atomic_init_u64(&note->wanted, 0);
+	pg_atomic_init_u64(&note->not_before, 0);
+	pg_atomic_init_u32(&note->segment_size, 0);
+	pg_atomic_init_u32(&note->flush_interval, 0);
+	pg_atomic_init_u32(&note->failures, 0);
+	pg_atomic_init_u32(&note->backoff, 0);
+	pg_atomic_init_u32(&note->alone, 0);
+}
+
 /*
  * Opens a log at next_offset, unless somebody has meanwhile; then that entry
  * counts, and next_offset is of no interest: whoever found the log not open,
  * and then looked for its end, has found the end that holds until the first
- * producer opens it.
+ * producer opens it.  If there is no room for it, returns NULL if that may be,
+ * else raises an error.
  */
 SthSequence *
-sth_sequencer_open(Oid tail, int32 log_id, int64 next_offset)
+sth_sequencer_open(Oid tail, int32 log_id, int64 next_offset, bool missing_ok)
 {
 	SequenceKey key = make_key(tail, log_id);
 	SthSequence *sequence;
@@ -191,10 +206,11 @@ sth_sequencer_open(Oid tail, int32 log_id, int64 next_offset)
 	{
 		pg_atomic_init_u64(&sequence->next_offset, (uint64) next_offset);
 		pg_atomic_init_u64(&sequence->gap_from, NO_GAP);
+		init_note(&sequence->note);
 	}
 	LWLockRelease(shared->lock);
 
-	if (sequence == NULL)
+	if (sequence == NULL && !missing_ok)
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many logs are open"),
@@ -425,6 +441,47 @@ sth_sequencer_read_turn(int index, SthTurn *turn)
 	/* what was read belongs to that turn only if it is still the same one */
 	pg_read_barrier();
 	return pg_atomic_read_u64(&from->t.counter) == counter;
+}
+
+/* The note of a log that the caller keeps from being dropped. */
+SthFlushNote *
+sth_sequencer_note(SthSequence *sequence)
+{
+	return &sequence->note;
+}
+
+/*
+ * Calls back for the note of a log, which need not be there: false if it is
+ * not open.  The visitor is called under the lock and must not fail.
+ */
+bool
+sth_sequencer_visit(Oid tail, int32 log_id, SthNoteVisitor visit, void *arg)
+{
+	SequenceKey key = make_key(tail, log_id);
+	SthSequence *sequence;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	sequence = hash_search(sequences, &key, HASH_FIND, NULL);
+	if (sequence != NULL)
+		visit(log_id, &sequence->note, arg);
+	LWLockRelease(shared->lock);
+	return sequence != NULL;
+}
+
+/* Likewise, for all open logs of this database. */
+void
+sth_sequencer_visit_all(Oid tail, SthNoteVisitor visit, void *arg)
+{
+	HASH_SEQ_STATUS status;
+	SthSequence *sequence;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	hash_seq_init(&status, sequences);
+	while ((sequence = hash_seq_search(&status)) != NULL)
+		if (sequence->key.database == MyDatabaseId &&
+			sequence->key.tail == tail)
+			visit(sequence->key.log_id, &sequence->note, arg);
+	LWLockRelease(shared->lock);
 }
 
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */

@@ -288,13 +288,13 @@ sth_tail_seek(SthTailScan *scan, int32 log_id, int32 stage, int64 from)
 }
 
 static void
-report_malformed(HeapTuple tuple)
+report_malformed(const ItemPointerData *tid)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
 			 errmsg("malformed row in the tail at (%u,%u)",
-					ItemPointerGetBlockNumber(&tuple->t_self),
-					ItemPointerGetOffsetNumber(&tuple->t_self))));
+					ItemPointerGetBlockNumber(tid),
+					ItemPointerGetOffsetNumber(tid))));
 }
 
 static void
@@ -307,7 +307,7 @@ read_tuple(HeapTuple tuple, SthTailRow *row)
 	if (tuple->t_data->t_hoff != MAXALIGN(SizeofHeapTupleHeader) ||
 		tuple->t_len < STH_TAIL_FIXED ||
 		VARSIZE(data) != tuple->t_len - STH_TAIL_FIXED + VARHDRSZ)
-		report_malformed(tuple);
+		report_malformed(&tuple->t_self);
 	row->end_offset = form->end_offset;
 	row->count = form->count;
 	row->frame = (const uint8 *) VARDATA(data);
@@ -323,11 +323,11 @@ read_tuple(HeapTuple tuple, SthTailRow *row)
 			span = Max(row->count, 1);
 			break;
 		default:
-			report_malformed(tuple);
+			report_malformed(&tuple->t_self);
 	}
 	row->start_offset = row->end_offset - span;
 	if (row->count < 0 || row->start_offset < 0)
-		report_malformed(tuple);
+		report_malformed(&tuple->t_self);
 }
 
 static bool
@@ -365,19 +365,87 @@ sth_tail_end_scan(SthTailScan *scan)
 	pfree(scan);
 }
 
-/* The offset after the last row of a log that the snapshot shows, or 0. */
+/*
+ * The offset after the last row of a log that the snapshot shows beyond
+ * 'from', where the log's tail begins; else that.  Rows before it, which have
+ * been deleted, are not looked at.
+ */
 int64
-sth_tail_end(int32 log_id, Snapshot snapshot)
+sth_tail_end(int32 log_id, int64 from, Snapshot snapshot)
 {
 	SthTailScan *scan = sth_tail_begin_scan(snapshot);
 	SthTailRow	row;
-	int64		end = 0;
+	int64		end = from;
 
-	sth_tail_seek(scan, log_id, STH_STAGE_NONE, -1);
+	sth_tail_seek(scan, log_id, STH_STAGE_NONE, from);
 	if (sth_tail_previous(scan, &row))
 		end = row.end_offset;
 	sth_tail_end_scan(scan);
 	return end;
+}
+
+/* Deletes the rows under a stage that end at or before 'until'. */
+static int64
+delete_staged(SthTailWriter *writer, int32 log_id, int32 stage, int64 from,
+			  int64 until, Snapshot snapshot)
+{
+	SthTailScan *scan = sth_tail_begin_scan(snapshot);
+	SthTailRow	row;
+	int64		n = 0;
+
+	sth_tail_seek(scan, log_id, stage, from);
+	while (sth_tail_next(scan, &row) && row.end_offset <= until)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sth_tail_delete(writer, &row.tid);
+		n++;
+	}
+	sth_tail_end_scan(scan);
+	return n;
+}
+
+/*
+ * Deletes the rows of a log between 'from', where its tail begins, and
+ * 'until': those that end at or before that.  Rows that say where others are
+ * staged go when all of what they stand for goes.  Returns the number of rows
+ * deleted that hold rows of the log or are voids.  The caller has locked the
+ * log (owner.c).
+ */
+int64
+sth_tail_delete_until(int32 log_id, int64 from, int64 until)
+{
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SthTailWriter *writer;
+	SthTailScan *scan;
+	SthTailRow	row;
+	int64		n = 0;
+
+	sth_tail_lock();
+	writer = sth_tail_begin_write();
+	scan = sth_tail_begin_scan(snapshot);
+	sth_tail_seek(scan, log_id, STH_STAGE_NONE, from);
+	while (sth_tail_next(scan, &row) && row.start_offset < until)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (row.kind == STH_FRAME_STAGED)
+		{
+			SthFrame	pointer;
+
+			if (sth_frame_parse(row.frame, row.frame_len, 0, &pointer) != STH_FRAME_OK)
+				report_malformed(&row.tid);
+			n += delete_staged(writer, log_id, pointer.stage,
+							   Max(from - row.start_offset, 0),
+							   until - row.start_offset, snapshot);
+		}
+		else if (row.end_offset <= until)
+			n++;
+		if (row.end_offset <= until)
+			sth_tail_delete(writer, &row.tid);
+	}
+	sth_tail_end_scan(scan);
+	sth_tail_end_write(writer);
+	UnregisterSnapshot(snapshot);
+	return n;
 }
 
 /* Deletes all rows of a log, whose topic is being dropped, staged ones too. */

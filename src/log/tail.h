@@ -78,7 +78,8 @@ extern bool sth_tail_next(SthTailScan *scan, SthTailRow *row);
 extern bool sth_tail_previous(SthTailScan *scan, SthTailRow *row);
 extern void sth_tail_end_scan(SthTailScan *scan);
 
-extern int64 sth_tail_end(int32 log_id, Snapshot snapshot);
+extern int64 sth_tail_end(int32 log_id, int64 from, Snapshot snapshot);
+extern int64 sth_tail_delete_until(int32 log_id, int64 from, int64 until);
 extern void sth_tail_delete_log(int32 log_id);
 
 #endif							/* STH_LOG_TAIL_H */

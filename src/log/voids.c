@@ -9,9 +9,9 @@
  *
  * For one log, in this order, in a transaction of its own:
  *
- *	1. the database's log-owner lock, until the commit: one process at a time
- *	   closes gaps of a database, or moves rows of it elsewhere;
- *	2. the log's topic is locked, so that it is not dropped meanwhile;
+ *	1. the database's log-owner lock, until the commit (owner.c);
+ *	2. the log's topic is locked, so that it is not dropped meanwhile, and its
+ *	   start does not move;
  *	3. the log's next offset is read;
  *	4. turns at taking offsets of it that are on are waited for;
  *	5. a snapshot is taken, and what it does not show below that next offset
@@ -35,21 +35,17 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "base/tally.h"
 #include "catalog/relations.h"
-#include "catalog/pg_type.h"
-#include "catalog/topic.h"
 #include "codec/frame.h"
 #include "log/gaps.h"
 #include "log/log.h"
+#include "log/owner.h"
 #include "log/tail.h"
 #include "log/voids.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/snapmgr.h"
 
 /* How many of a log's last frames are looked at after a start. */
@@ -64,34 +60,6 @@ typedef struct NotedGap
 	int32		log_id;
 	int64		from;
 } NotedGap;
-
-/* The topic of a log, and its table; false if the log is gone. */
-static bool
-find_topic(int32 log_id, int32 *topic_id, Oid *relid)
-{
-	const SthRelations *relations = sth_relations();
-	Snapshot	snapshot = sth_fresh_snapshot();
-	SthCatalogScan *scan;
-	HeapTuple	tuple;
-
-	scan = sth_catalog_begin(relations->log, relations->log_pkey,
-							 AccessShareLock, snapshot, Anum_sth_log_log_id,
-							 Int32GetDatum(log_id), INT4OID);
-	tuple = sth_catalog_next(scan);
-	*topic_id = tuple == NULL ? 0 :
-		((FormData_sth_log *) GETSTRUCT(tuple))->topic_id;
-	sth_catalog_end(scan);
-	scan = sth_catalog_begin(relations->topic, relations->topic_pkey,
-							 AccessShareLock, snapshot,
-							 Anum_sth_topic_topic_id,
-							 Int32GetDatum(*topic_id), INT4OID);
-	tuple = sth_catalog_next(scan);
-	*relid = tuple == NULL ? InvalidOid :
-		((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
-	sth_catalog_end(scan);
-	UnregisterSnapshot(snapshot);
-	return OidIsValid(*relid);
-}
 
 /* Writes voids for what is missing of a topic's log in [from, until). */
 static void
@@ -136,7 +104,7 @@ settle(int32 log_id, int64 *until, Snapshot *snapshot)
 		return true;
 	}
 	*snapshot = sth_fresh_snapshot();
-	*until = sth_tail_end(log_id, *snapshot);
+	*until = sth_log_end(log_id, *snapshot);
 	if (!sth_log_is_open(log_id))
 		return true;
 	UnregisterSnapshot(*snapshot);
@@ -165,29 +133,21 @@ close_gaps(int32 log_id, int64 from, int32 *topic_id)
 	int64		until;
 	Oid			relid;
 
-	if (!find_topic(log_id, topic_id, &relid))
-		return true;
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		return false;
-	/* while it was not locked it may have gone */
-	if (!find_topic(log_id, topic_id, &relid))
-		return true;
+	switch (sth_owner_lock_log(log_id, topic_id, &relid))
+	{
+		case STH_LOG_GONE:
+			return true;
+		case STH_LOG_BUSY:
+			return false;
+		case STH_LOG_LOCKED:
+			break;
+	}
 	if (!settle(log_id, &until, &snapshot))
 		return false;
-	fill(*topic_id, log_id,
-		 Max(from, sth_log_start_offset(log_id, snapshot)), until, snapshot);
+	fill(*topic_id, log_id, Max(from, sth_log_tail_start(log_id, snapshot)),
+		 until, snapshot);
 	UnregisterSnapshot(snapshot);
 	return true;
-}
-
-/*
- * One process at a time per database; until the transaction ends.  The lock
- * is not on the tail itself, which producers share.
- */
-static void
-lock_log_owner(void)
-{
-	LockDatabaseObject(sth_relations()->tail, InvalidOid, 0, ExclusiveLock);
 }
 
 /*
@@ -205,7 +165,7 @@ close_in_transaction(int32 log_id, int64 from)
 	if (sth_relations_if_exist() != NULL &&
 		(from >= 0 || look_back(log_id, &from)))
 	{
-		lock_log_owner();
+		sth_owner_lock();
 		done = close_gaps(log_id, from, &topic_id);
 		if (!done)
 			sth_sequencer_note_gap(sth_log_open(log_id), from);
@@ -215,46 +175,6 @@ close_in_transaction(int32 log_id, int64 from)
 	if (topic_id != 0)
 		sth_waiters_wake(topic_id);
 	return done;
-}
-
-/*
- * The tail's OID, and in *log_ids, if it is asked for, the numbers of all
- * logs; InvalidOid if the extension is not there.
- */
-static Oid
-list_logs(List **log_ids)
-{
-	MemoryContext context = CurrentMemoryContext;
-	const SthRelations *relations;
-	Oid			tail = InvalidOid;
-
-	StartTransactionCommand();
-	relations = sth_relations_if_exist();
-	if (relations != NULL)
-		tail = relations->tail;
-	if (relations != NULL && log_ids != NULL)
-	{
-		Relation	rel = table_open(relations->log, AccessShareLock);
-		Snapshot	snapshot = sth_fresh_snapshot();
-		SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot,
-											  0, NULL);
-		HeapTuple	tuple;
-
-		while ((tuple = systable_getnext(scan)) != NULL)
-		{
-			MemoryContext old = MemoryContextSwitchTo(context);
-
-			*log_ids = lappend_int(*log_ids,
-								   ((FormData_sth_log *) GETSTRUCT(tuple))->log_id);
-			MemoryContextSwitchTo(old);
-		}
-		systable_endscan(scan);
-		UnregisterSnapshot(snapshot);
-		table_close(rel, AccessShareLock);
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return tail;
 }
 
 /* Notes gaps again, those from number 'first' on, for another turn. */
@@ -309,7 +229,7 @@ bool
 sth_voids_write(bool all)
 {
 	List	   *log_ids = NIL;
-	Oid			tail = list_logs(all ? &log_ids : NULL);
+	Oid			tail = sth_owner_list_logs(all ? &log_ids : NULL);
 	ListCell   *lc;
 	int			later = 0;
 

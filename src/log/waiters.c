@@ -111,7 +111,7 @@ sth_waiters_begin(int32 topic_id)
  * has.  The caller looks for rows before and after.
  */
 bool
-sth_waiters_sleep(TimestampTz deadline)
+sth_waiters_sleep(TimestampTz deadline, SthWait wait)
 {
 	long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 													   deadline);
@@ -120,7 +120,7 @@ sth_waiters_sleep(TimestampTz deadline)
 		return false;
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 left, sth_wait_event(STH_WAIT_FOR_ROWS));
+					 left, sth_wait_event(wait));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 	return true;

@@ -12,7 +12,8 @@
  *	   are staged;
  *	then PostgreSQL writes the commit record and takes the transaction out of
  *	the proc array, and the commit callback
- *	5. ends the turn, wakes who waits for rows, and counts.
+ *	5. ends the turn, wakes who waits for rows, counts, and notes that there
+ *	   are some to become segments (log/unflushed.c).
  *
  * Failure: an error, a cancel or FATAL before 3 leaves nothing.  From 3 on it
  * leaves offsets that no row will have, a gap, which readers can tell from a
@@ -45,6 +46,7 @@
 #include "funcapi.h"
 #include "codec/frame.h"
 #include "log/tail.h"
+#include "log/unflushed.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
 #include "produce/commit.h"
@@ -63,7 +65,9 @@ typedef struct ProducedRange
 	int			partition;
 	int64		first;
 	int64		last;
-	int64		bytes;
+	int64		bytes;			/* of the rows' values */
+	int			segment_size;	/* options of the topic */
+	int			flush_interval;
 } ProducedRange;
 
 typedef struct Produced
@@ -112,6 +116,8 @@ take_offsets(int nlogs, const SthPendingLog *logs, const int32 *log_ids)
 		range->first = base;
 		range->last = base + count - 1;
 		range->bytes = sth_rows_bytes(logs[i].rows);
+		range->segment_size = logs[i].segment_size;
+		range->flush_interval = logs[i].flush_interval;
 		this_produced->n = i + 1;
 	}
 }
@@ -178,6 +184,24 @@ wake_waiters(const Produced *produced)
 			sth_waiters_wake(produced->ranges[i].topic_id);
 }
 
+/* There is something to become segments; the worker may have to be told. */
+static void
+note_unflushed(const Produced *produced)
+{
+	TimestampTz now = GetCurrentTransactionStopTimestamp();
+	bool		wake = false;
+
+	for (int i = 0; i < produced->n; i++)
+	{
+		const ProducedRange *range = &produced->ranges[i];
+
+		wake |= sth_unflushed_add(range->sequence, range->bytes, now,
+								  range->segment_size, range->flush_interval);
+	}
+	if (wake)
+		sth_worker_wake();
+}
+
 /* The offsets that were taken will have no rows. */
 static void
 leave_gaps(const Produced *produced)
@@ -232,6 +256,7 @@ after_end(bool committed)
 		this_produced = previous;
 		wake_waiters(last_produced);
 		count_produced(last_produced, microseconds);
+		note_unflushed(last_produced);
 	}
 	else
 		leave_gaps(this_produced);

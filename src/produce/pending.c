@@ -73,6 +73,8 @@ struct SthPendingTopic
 	LogRows   **logs;			/* by partition; NULL: no row yet */
 	int			ncolumns;
 	SthColumn  *columns;
+	int			segment_size;
+	int			flush_interval;
 };
 
 static MemoryContext pending_context = NULL;
@@ -128,6 +130,8 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 {
 	MemoryContext old = MemoryContextSwitchTo(pending_context);
 
+	pending->segment_size = topic->segment_size;
+	pending->flush_interval = topic->flush_interval;
 	if (pending->columns == NULL || !columns_equal(pending, topic))
 	{
 		pending->columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumn));
@@ -476,6 +480,8 @@ sth_pending_logs(SthPendingLog **logs)
 				*logs = *logs == NULL ? palloc(max * sizeof(SthPendingLog)) :
 					repalloc(*logs, max * sizeof(SthPendingLog));
 			}
+			log->public.segment_size = pending->segment_size;
+			log->public.flush_interval = pending->flush_interval;
 			(*logs)[n++] = log->public;
 		}
 	}

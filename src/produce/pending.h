@@ -26,6 +26,8 @@ typedef struct SthPendingLog
 	int32		log_id;
 	int32		stage;			/* where its rows lie already, or 0 */
 	SthSequence *sequence;
+	int			segment_size;	/* options of the topic */
+	int			flush_interval;
 	SthRows    *rows;
 } SthPendingLog;
 

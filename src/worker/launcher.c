@@ -187,6 +187,11 @@ note_end(Database *database)
 	database->not_before = 0;
 	if (last.wanted)
 		let_wait(database);
+	else if (last.again != 0)
+	{
+		database->not_before = last.again;
+		let_wait(database);
+	}
 	else
 		remove_database(database);
 }
@@ -371,7 +376,7 @@ sth_launcher_main(Datum arg)
 	for (;;)
 	{
 		take_news();
-		sth_process_wait(serve(), sth_wait_event(STH_WAIT_IN_LAUNCHER));
+		(void) sth_process_wait(serve(), sth_wait_event(STH_WAIT_IN_LAUNCHER));
 	}
 }
 

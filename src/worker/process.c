@@ -58,9 +58,10 @@ sth_process_begin(const char *name)
 
 /*
  * Sleeps until the latch is set or the timeout, in ms, is over; -1: none.
- * What signals have asked for is done then, or has ended the process.
+ * What signals have asked for is done then, or has ended the process.  True
+ * if settings have been read anew.
  */
-void
+bool
 sth_process_wait(long timeout, uint32 wait_event)
 {
 	(void) WaitLatch(MyLatch,
@@ -69,9 +70,9 @@ sth_process_wait(long timeout, uint32 wait_event)
 					 timeout, wait_event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
 }

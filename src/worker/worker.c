@@ -4,8 +4,9 @@
  *	  The background worker of a database.
  *
  * It does what no session can do for itself: it closes the gaps that failed
- * transactions leave in logs (log/voids.c).  It sleeps until it is woken
- * (base/wakeup.c), and then has a turn:
+ * transactions leave in logs (log/voids.c), and moves rows from the tail to
+ * segments (flush/flush.c).  It sleeps until it is woken (base/wakeup.c), or
+ * until rows have waited long enough for their segment, and then has a turn:
  *
  *	1. clear the flag that it was woken by, so that a wake-up during the turn
  *	   leads to another one;
@@ -16,7 +17,11 @@
  *	   start, and in the first in a new extension, of all logs, else of those
  *	   that are known to have some.  What cannot be closed yet is tried again
  *	   in another turn, a moment later;
- *	4. report statistics, and leave if the database is parked or, nothing
+ *	4. write one object with the segments that are due, if any are; gaps do
+ *	   not wait for longer than that, since more of them are for more turns,
+ *	   which follow at once.  In the first turn the tails of all logs are
+ *	   looked at before;
+ *	5. report statistics, and leave if the database is parked or, nothing
  *	   being left to do, if others wait for a worker.
  *
  * Between turns it holds no transaction, snapshot or lock.  The look takes a
@@ -44,6 +49,7 @@
 #include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "commands/dbcommands.h"
+#include "flush/flush.h"
 #include "log/voids.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -53,6 +59,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
+#include "utils/timestamp.h"
 #include "worker/worker.h"
 
 #define WORKER_TYPE "streamhouse worker"
@@ -72,6 +79,9 @@ static Oid	looked_at = InvalidOid;
 /* Something is left to be tried again, so many ms later. */
 #define RETRY_MS 100
 static bool try_again = false;
+
+/* When rows have waited long enough for their segment. */
+static TimestampTz flush_at = DT_NOEND;
 
 /* Asks for the worker that will attach with the ticket; false: no slot. */
 bool
@@ -114,11 +124,11 @@ look_for_extension(Oid *tail)
 }
 
 /*
- * Closes gaps in the extension that has this tail.  If it is dropped
- * meanwhile that is no failure; the next look will find out.
+ * Closes gaps and writes segments in the extension that has this tail.  If it
+ * is dropped meanwhile that is no failure; the next look will find out.
  */
 static void
-close_gaps(Oid tail)
+work(Oid tail)
 {
 	bool		all = looked_at != tail;
 	MemoryContext context = CurrentMemoryContext;
@@ -129,7 +139,10 @@ close_gaps(Oid tail)
 	PG_TRY();
 	{
 		try_again = sth_voids_write(all);
+		if (all)
+			sth_flush_look();
 		looked_at = tail;
+		flush_at = sth_flush_turn();
 	}
 	PG_CATCH();
 	{
@@ -167,7 +180,7 @@ take_turn(void)
 	error_context_stack = &context;
 	extension = look_for_extension(&tail);
 	if (extension == EXTENSION_THERE)
-		close_gaps(tail);
+		work(tail);
 	error_context_stack = context.previous;
 
 	sth_worker_note_turn(extension != EXTENSION_BUSY);
@@ -189,6 +202,16 @@ find_database_name(void)
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	set_ps_display(database_name);
+}
+
+/* Until the next turn, in ms, unless the worker is woken; -1: for ever. */
+static long
+time_to_sleep(void)
+{
+	if (flush_at == DT_NOEND)
+		return try_again ? RETRY_MS : -1;
+	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), flush_at),
+			   try_again ? RETRY_MS : INT_MAX);
 }
 
 void
@@ -214,11 +237,13 @@ sth_worker_main(Datum arg)
 								 ALLOCSET_DEFAULT_SIZES);
 	while (!sth_worker_is_parked())
 	{
-		if (sth_worker_take_wake() || try_again)
+		if (sth_worker_take_wake() || try_again ||
+			flush_at <= GetCurrentTimestamp())
 		{
 			bool		stays;
 
 			try_again = false;
+			flush_at = DT_NOEND;
 			MemoryContextSwitchTo(turn);
 			stays = take_turn();
 			MemoryContextSwitchTo(TopMemoryContext);
@@ -226,10 +251,12 @@ sth_worker_main(Datum arg)
 			if (!stays)
 				break;
 		}
-		if (sth_worker_makes_room())
+		if (sth_worker_makes_room(flush_at))
 			break;
-		sth_process_wait(try_again ? RETRY_MS : -1,
-						 sth_wait_event(STH_WAIT_IN_WORKER));
+		/* what is due may be another with other settings */
+		if (sth_process_wait(time_to_sleep(),
+							 sth_wait_event(STH_WAIT_IN_WORKER)))
+			sth_worker_wake();
 	}
 	proc_exit(0);
 }

@@ -22,7 +22,7 @@ extern PGDLLEXPORT void sth_worker_main(Datum arg);
 extern void sth_process_describe(BackgroundWorker *worker, const char *type,
 								 const char *function);
 extern void sth_process_begin(const char *name);
-extern void sth_process_wait(long timeout, uint32 wait_event);
+extern bool sth_process_wait(long timeout, uint32 wait_event);
 
 /* commands.c */
 extern void sth_commands_init(void);

@@ -1,0 +1,230 @@
+--
+-- Rows in segments are the rows that were in the tail
+--
+CREATE SCHEMA segments_test;
+SET search_path = segments_test, public;
+\pset format unaligned
+\set VERBOSITY terse
+
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+
+-- values of all forms, NULLs, rows larger than a page and a block; the same
+-- rows in a table, and compared byte by byte
+CREATE PROCEDURE round_trip(compression text) LANGUAGE plpgsql AS $$
+DECLARE
+    columns text = 'id int, b bool, i2 int2, i4 int4, i8 int8, f float8, n numeric, t text, v varchar(5), c char(3), y bytea, j jsonb, u uuid, d date, ts timestamptz, iv interval, ip inet, bits bit varying, p point, r int4range, a text[], m mood, k positive, never text';
+    place text;
+    differ bigint;
+BEGIN
+    EXECUTE format('CREATE TABLE twin (%s)', columns);
+    EXECUTE format('CREATE FOREIGN TABLE topic (_partition int, _offset bigint, _timestamp timestamptz, %s) SERVER streamhouse OPTIONS (compression %L)', columns, compression);
+    INSERT INTO twin SELECT i, i % 2 = 0, -i, i * 700001, i::int8 << 33, i / 7.0, CASE WHEN i % 5 = 0 THEN 'NaN' ELSE (i::numeric ^ (i % 20)) / 7 END,
+        repeat(chr(65 + i % 26), i % 300), left(md5(i::text), i % 6), left(i::text, 3), decode(md5(i::text), 'hex'),
+        jsonb_build_object('i', i, 'a', ARRAY[i, NULL]), md5(i::text)::uuid, date '2020-01-01' + i, timestamptz '2020-01-01 00:00+00' + i * interval '1 s',
+        i * interval '1 day 2 s', ('10.0.0.' || i % 256)::inet, i::bit(20)::varbit, point(i, -i), int4range(i, i + 5), ARRAY[i::text, NULL, 'x'], (ARRAY['sad', 'ok', 'happy'])[1 + i % 3]::mood, i
+    FROM generate_series(1, 3000) i;
+    INSERT INTO twin SELECT i, NULL FROM generate_series(3001, 3100) i;
+    INSERT INTO twin (id, t, y) SELECT i, string_agg(md5((i * g)::text), ''), decode(repeat('00', 300000), 'hex')
+    FROM generate_series(3101, 3103) i, generate_series(1, 20000) g GROUP BY i;
+    INSERT INTO topic SELECT 0, NULL, now(), twin.* FROM twin ORDER BY id;
+    COMMIT;
+    FOREACH place IN ARRAY ARRAY['tail', 'segments'] LOOP
+        IF place = 'segments' THEN PERFORM streamhouse.flush('topic'); END IF;
+        SELECT count(*) INTO differ
+        FROM twin FULL JOIN (SELECT id AS tid, record_send(ROW(b, i2, i4, i8, f, n, t, v, c, y, j, u, d, ts, iv, ip, bits, p, r, a, m, k, never)) AS sent, pg_column_size(t) AS size, _offset FROM topic) s ON tid = id
+        WHERE sent IS DISTINCT FROM record_send(ROW(b, i2, i4, i8, f, n, t, v, c, y, j, u, d, ts, iv, ip, bits, p, r, a, m, k, never)) OR _offset IS DISTINCT FROM id - 1;
+        RAISE NOTICE '% in %: % differ, problems: %', compression, place, differ, (SELECT count(*) FROM streamhouse.verify('topic'));
+    END LOOP;
+    RAISE NOTICE 'left in the tail: %', (SELECT count(*) FROM streamhouse.tail JOIN streamhouse.logs USING (log_id) WHERE topic = 'topic'::regclass);
+    DROP FOREIGN TABLE topic;
+    DROP TABLE twin;
+END $$;
+SET client_min_messages = notice;
+CALL round_trip('none');
+CALL round_trip('lz4');
+CALL round_trip('zstd');
+
+-- a row of a segment only, of both, of the tail only; by every way of reading
+SELECT streamhouse.create_topic('t', 2, 'n int, s text', NULL, options => '{"segment_size": "64kB"}');
+SELECT streamhouse.create_group('g', 't');
+CREATE VIEW mine AS SELECT partition, base_offset, end_offset, records, blocks FROM streamhouse.segments WHERE topic = 't'::regclass;
+CREATE VIEW in_tail AS SELECT count(*) FROM streamhouse.tail JOIN streamhouse.logs USING (log_id) WHERE topic = 't'::regclass;
+INSERT INTO t (_partition, n, s) SELECT i % 2, i, md5(i::text) FROM generate_series(1, 5000) i;
+SELECT streamhouse.flush('t');
+SELECT partition, count(*) > 1 AS several, min(base_offset), max(end_offset), sum(records) FROM mine GROUP BY 1 ORDER BY 1;
+SELECT segments > 1 AS several, segment_bytes > 0 AS bytes, oldest_unflushed, next_offset, stable_offset FROM streamhouse.logs WHERE topic = 't'::regclass;
+INSERT INTO t (_partition, n, s) SELECT i % 2, i, md5(i::text) FROM generate_series(5001, 5020) i;
+SELECT oldest_unflushed BETWEEN now() - interval '1 min' AND clock_timestamp() AS waits FROM streamhouse.logs WHERE topic = 't'::regclass;
+SELECT _partition, count(*), count(DISTINCT _offset), min(_offset), max(_offset), sum(n), bool_and(s = md5(n::text)) FROM t GROUP BY 1 ORDER BY 1;
+SELECT count(*), min(_offset), max(_offset), sum(n) FROM streamhouse.read(NULL::t, 1, 2495, 10);
+SELECT count(*), min(_offset), max(_offset), sum(n) FROM streamhouse.read(NULL::t, 1, 700, 1000);
+SELECT count(*) AS one FROM streamhouse.read(NULL::t, 1, 700, max_bytes => 1);
+SELECT count(*) FROM streamhouse.read(NULL::t, 1, 700, max_bytes => 3700);
+DO $$
+DECLARE
+    n bigint;
+    total bigint = 0;
+BEGIN
+    LOOP
+        SELECT count(*) INTO n FROM streamhouse.poll('g', NULL::t, 777);
+        EXIT WHEN n = 0;
+        total = total + n;
+    END LOOP;
+    RAISE NOTICE 'polled %', total;
+END $$;
+SELECT partition, position, lag FROM streamhouse.consumer_lag WHERE topic = 't'::regclass ORDER BY 1;
+-- what a query has to read; a block of which only the number is asked for is not
+CREATE FUNCTION explained(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
+        RETURN NEXT regexp_replace(line, '[1-9]\d* B', 'some B');
+    END LOOP;
+END $$;
+SELECT explained('SELECT count(*) FROM t');
+SELECT explained('SELECT sum(n) FROM t');
+SELECT streamhouse.flush();
+SELECT * FROM in_tail;
+SELECT streamhouse.flush('t');      -- nothing to do
+SELECT count(*), sum(n) FROM t;
+SELECT object_id > 0 AS id, server, size > 0 AS size, state, written_at > now() - interval '1 hour' AS written FROM streamhouse.objects LIMIT 1;
+SELECT * FROM streamhouse.verify('t');
+
+-- columns that come, go and change their names between flushes
+ALTER FOREIGN TABLE t ADD COLUMN added int;
+INSERT INTO t (_partition, n, s, added) VALUES (0, -1, 'with', 1);
+SELECT streamhouse.flush('t');
+ALTER FOREIGN TABLE t RENAME COLUMN added TO renamed;
+INSERT INTO t (_partition, n, s, renamed) VALUES (0, -2, 'with', 2);
+ALTER FOREIGN TABLE t DROP COLUMN s;
+INSERT INTO t (_partition, n, renamed) VALUES (0, -3, 3);
+SELECT streamhouse.flush('t');
+ALTER FOREIGN TABLE t ADD COLUMN s bytea;
+INSERT INTO t (_partition, n, renamed, s) VALUES (0, -4, 4, '\x00');
+SELECT _offset, n, renamed, s FROM t WHERE n < 0 ORDER BY 1;
+SELECT count(*), sum(n), count(renamed), count(s) FROM t;
+SELECT streamhouse.flush('t');
+SELECT _offset, n, renamed, s FROM streamhouse.read(NULL::t, 0, 2509);
+SELECT * FROM streamhouse.verify('t');
+
+-- staged rows, flushed in parts
+SET streamhouse.batch_memory = '64kB';
+INSERT INTO t (_partition, n, s) SELECT 1, i, decode(repeat(md5(i::text), 3), 'hex') FROM generate_series(1, 20000) i;
+RESET streamhouse.batch_memory;
+SELECT count(*), sum(n), min(_offset), max(_offset) FROM t WHERE _partition = 1 AND s IS NOT NULL;
+SELECT streamhouse.flush('t');
+SELECT count(*), sum(n), min(_offset), max(_offset) FROM t WHERE _partition = 1 AND s IS NOT NULL;
+SELECT count(*) > 10 AS many, bool_and(base_offset = lag) AS follow FROM (SELECT base_offset, lag(end_offset, 1, 0::bigint) OVER (ORDER BY end_offset) FROM mine WHERE partition = 1) s;
+SELECT * FROM in_tail;
+SELECT * FROM streamhouse.verify('t');
+
+-- the start within staged rows, before they are flushed and after
+SELECT streamhouse.create_topic('staged', 1, 'n int, s text', NULL, options => '{"segment_size": "64kB"}');
+SET streamhouse.batch_memory = '64kB';
+INSERT INTO staged (n, s) SELECT i, md5(i::text) FROM generate_series(1, 20000) i;
+RESET streamhouse.batch_memory;
+SELECT streamhouse.delete_records('staged', 0, 7777);
+SELECT count(*), min(n), min(_offset) FROM staged;
+SELECT * FROM streamhouse.verify('staged');
+SELECT streamhouse.flush('staged');
+SELECT count(*), min(n), min(_offset) FROM staged;
+SELECT min(base_offset), max(end_offset), sum(records) FROM streamhouse.segments WHERE topic = 'staged'::regclass;
+SELECT * FROM streamhouse.verify('staged');
+SELECT count(*) FROM streamhouse.tail JOIN streamhouse.logs USING (log_id) WHERE topic = 'staged'::regclass;
+
+-- deleting
+SELECT streamhouse.delete_records('t', 1, 2000);
+SELECT count(*), min(_offset), sum(n) FROM t WHERE _partition = 1;
+SELECT min(base_offset) <= 2000 AND min(end_offset) > 2000 AS reaches_over, min(base_offset) > 0 AS older_gone FROM mine WHERE partition = 1;
+SELECT min(_offset) FROM streamhouse.read(NULL::t, 1, 2000, 1);
+SELECT count(*) FROM streamhouse.read(NULL::t, 1, 1999);
+SELECT streamhouse.delete_records('t', 1, 10);
+INSERT INTO t (_partition, n) SELECT 1, i FROM generate_series(1, 10) i;
+SELECT streamhouse.delete_records('t', 1, next_offset - 3) = next_offset - 3 AS moved FROM streamhouse.logs WHERE topic = 't'::regclass AND partition = 1;
+SELECT n FROM t WHERE _partition = 1 ORDER BY _offset;
+SELECT * FROM streamhouse.verify('t');
+SELECT streamhouse.flush('t');
+SELECT n FROM t WHERE _partition = 1 ORDER BY _offset;
+SELECT * FROM mine WHERE partition = 1;
+SELECT * FROM streamhouse.verify('t');
+SELECT streamhouse.delete_records('t', 1, 100000);
+SELECT streamhouse.delete_records('t', 2, 0);
+SELECT streamhouse.delete_records('t', NULL, 0);
+INSERT INTO t (_partition, n) VALUES (0, 1), (1, 2);
+BEGIN;
+TRUNCATE t;
+SELECT count(*) FROM t;
+ROLLBACK;
+SELECT count(*) > 1500 AS there FROM t;
+BEGIN;
+TRUNCATE t;
+INSERT INTO t (_partition, n) VALUES (0, 1), (1, 2);
+TRUNCATE t;
+ROLLBACK;
+BEGIN;
+TRUNCATE t;
+INSERT INTO t (_partition, n) VALUES (0, 7);
+COMMIT;
+SELECT count(*), min(n), (SELECT start_offset = min(_offset) FROM streamhouse.logs WHERE topic = 't'::regclass AND partition = 0) FROM t;
+SELECT count(*) FROM mine;
+SELECT n FROM streamhouse.poll('g', NULL::t);
+SELECT partition, lag FROM streamhouse.consumer_lag WHERE topic = 't'::regclass ORDER BY 1;
+SELECT streamhouse.flush('t');
+SELECT * FROM in_tail;
+SELECT n FROM t;
+SELECT * FROM streamhouse.verify('t');
+
+-- objects go with their last segment
+CREATE TEMP TABLE object_ids AS SELECT DISTINCT object_id FROM streamhouse.segments WHERE topic = 't'::regclass;
+SELECT streamhouse.create_topic('u', 1, 'n int', NULL);
+INSERT INTO u (n) VALUES (1);
+SELECT streamhouse.flush('u');
+INSERT INTO object_ids SELECT object_id FROM streamhouse.segments WHERE topic = 'u'::regclass;
+SELECT count(*) > 0 AS objects FROM streamhouse.object_data JOIN object_ids USING (object_id);
+DROP FOREIGN TABLE u;
+TRUNCATE t;
+SELECT count(*) AS objects FROM streamhouse.object JOIN object_ids USING (object_id);
+SELECT count(*) AS data FROM streamhouse.object_data JOIN object_ids USING (object_id);
+
+-- what may be asked for
+\set VERBOSITY default
+ALTER FOREIGN TABLE t OPTIONS (SET segment_size '63kB');
+ALTER FOREIGN TABLE t OPTIONS (SET segment_size '2GB');
+ALTER FOREIGN TABLE t OPTIONS (SET segment_size 'large');
+ALTER FOREIGN TABLE t OPTIONS (SET segment_size '1 s');
+ALTER FOREIGN TABLE t OPTIONS (ADD flush_interval '0');
+ALTER FOREIGN TABLE t OPTIONS (ADD flush_interval '8d');
+ALTER FOREIGN TABLE t OPTIONS (ADD flush_interval '1GB');
+ALTER FOREIGN TABLE t OPTIONS (ADD compression 'gzip');
+ALTER FOREIGN TABLE t OPTIONS (SET segment_size '1GB', ADD flush_interval '1h', ADD compression 'zstd');
+SET streamhouse.segment_size = '1MB';
+SELECT streamhouse.flush('mine');
+BEGIN;
+ALTER FOREIGN TABLE t ADD COLUMN x int;
+SELECT streamhouse.flush('t');
+ROLLBACK;
+CREATE ROLE segments_other;
+GRANT USAGE ON SCHEMA segments_test TO segments_other;
+SET ROLE segments_other;
+SELECT streamhouse.flush('t');
+SELECT streamhouse.delete_records('t', 0, 0);
+SELECT streamhouse.flush();
+SELECT count(*) FROM streamhouse.segments;
+SELECT count(*) FROM streamhouse.objects;
+RESET ROLE;
+INSERT INTO t (_partition, n) VALUES (0, 8);
+SELECT streamhouse.flush('t');
+GRANT INSERT ON t TO segments_other;
+SET ROLE segments_other;
+SELECT count(*) FROM streamhouse.segments;
+SELECT count(*) FROM streamhouse.objects;
+SELECT streamhouse.flush('t');
+RESET ROLE;
+REVOKE USAGE ON SCHEMA segments_test FROM segments_other;
+REVOKE INSERT ON t FROM segments_other;
+DROP ROLE segments_other;
+
+SET client_min_messages = warning;
+DROP SCHEMA segments_test CASCADE;

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * flush.h
+ *	  Moving rows from the tail to segments.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_FLUSH_FLUSH_H
+#define STH_FLUSH_FLUSH_H
+
+#include "datatype/timestamp.h"
+
+extern void sth_flush_look(void);
+extern TimestampTz sth_flush_turn(void);
+
+#endif							/* STH_FLUSH_FLUSH_H */

@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * function.c
+ *	  flush(): waits until what has been committed is in segments.
+ *
+ * Only the worker writes segments.  The function notes in shared memory up to
+ * which offset each log is to have some, wakes the worker, or has one started,
+ * and looks whether they are there whenever it is woken.
+ *
+ * Failure: a flush that fails in the worker is told of by a counter, and
+ * becomes an error here; the cause is in the server's log.  A worker that has
+ * ended in between is asked again after a second.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/wakeup.h"
+#include "catalog/relations.h"
+#include "catalog/segments.h"
+#include "catalog/topic.h"
+#include "fmgr.h"
+#include "log/log.h"
+#include "log/owner.h"
+#include "log/unflushed.h"
+#include "log/waiters.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(sth_flush);
+
+/* How long to wait before the worker is asked again, in milliseconds. */
+#define ASK_AGAIN_MS 1000
+
+/* A log whose segments are waited for. */
+typedef struct Target
+{
+	int			partition;
+	int32		log_id;
+	int64		wanted;			/* segments are to reach this offset */
+	uint32		failures;		/* before it was asked for */
+} Target;
+
+static void
+check_workers(void)
+{
+	if (sth_max_workers == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no background worker may run that could write segments"),
+				 errhint("Set streamhouse.max_workers to 1 or more.")));
+}
+
+/* Where the log's segments end, or its start is if that is later. */
+static int64
+flushed_until(int32 log_id)
+{
+	Snapshot	snapshot = sth_fresh_snapshot();
+	int64		end = sth_log_tail_start(log_id, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	return end;
+}
+
+/* The logs of a topic that have something in their tails, as Targets. */
+static List *
+list_targets(const SthTopic *topic)
+{
+	List	   *targets = NIL;
+
+	for (int i = 0; i < topic->npartitions; i++)
+	{
+		Snapshot	snapshot = sth_fresh_snapshot();
+		int64		end = sth_log_end(topic->log_ids[i], snapshot);
+		Target	   *target;
+
+		UnregisterSnapshot(snapshot);
+		if (end <= flushed_until(topic->log_ids[i]))
+			continue;
+		target = palloc0(sizeof(Target));
+		target->partition = i;
+		target->log_id = topic->log_ids[i];
+		target->wanted = end;
+		(void) sth_log_open(target->log_id);
+		(void) sth_unflushed_ask(sth_relations()->tail, target->log_id, end,
+								 &target->failures);
+		targets = lappend(targets, target);
+	}
+	return targets;
+}
+
+static void
+check_failures(Relation rel, const Target *target)
+{
+	uint32		failures;
+
+	if (!sth_unflushed_failures(sth_relations()->tail, target->log_id,
+								&failures) ||
+		failures == target->failures)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("could not write a segment of partition %d of topic \"%s\"",
+					target->partition, RelationGetRelationName(rel)),
+			 errdetail("The cause is in the server's log. The rows are where they were, in the tail."),
+			 errhint("It is tried again by itself, and by the next flush().")));
+}
+
+/* Waits for the segments of one log. */
+static void
+wait_for_target(Relation rel, const Target *target)
+{
+	Oid			tail = sth_relations()->tail;
+	TimestampTz ask_at = GetCurrentTimestamp();
+
+	while (flushed_until(target->log_id) < target->wanted)
+	{
+		uint32		ignored;
+
+		check_failures(rel, target);
+		check_workers();
+		if (ask_at <= GetCurrentTimestamp())
+		{
+			(void) sth_unflushed_ask(tail, target->log_id, target->wanted,
+									 &ignored);
+			sth_worker_wake();
+			ask_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												 ASK_AGAIN_MS);
+		}
+		(void) sth_waiters_sleep(ask_at, STH_WAIT_FOR_FLUSH);
+	}
+}
+
+static void
+flush_topic(Oid relid)
+{
+	Relation	rel = sth_topic_open(relid, AccessShareLock);
+	SthTopic   *topic = sth_topic_get(rel);
+	List	   *targets;
+	ListCell   *lc;
+
+	/* the worker would wait for us */
+	if (CheckRelationLockedByMe(rel, STH_LOG_LOCKMODE, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot flush topic \"%s\" because this transaction has changed it",
+						RelationGetRelationName(rel)),
+				 errhint("COMMIT first.")));
+	sth_waiters_begin(topic->topic_id);
+	targets = list_targets(topic);
+	foreach(lc, targets)
+		wait_for_target(rel, lfirst(lc));
+	sth_waiters_end();
+	relation_close(rel, AccessShareLock);
+}
+
+/* The tables of the topics that the user owns. */
+static List *
+list_own_topics(void)
+{
+	Relation	rel = table_open(sth_relations()->topic, AccessShareLock);
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SysScanDesc scan = systable_beginscan(rel, sth_relations()->topic_pkey,
+										  true, snapshot, 0, NULL);
+	List	   *result = NIL;
+	HeapTuple	tuple;
+
+	while ((tuple = systable_getnext(scan)) != NULL)
+	{
+		Oid			relid = ((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
+
+		if (get_rel_name(relid) != NULL && sth_owns_relation(relid))
+			result = lappend_oid(result, relid);
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* flush(topic) */
+Datum
+sth_flush(PG_FUNCTION_ARGS)
+{
+	ListCell   *lc;
+
+	PreventCommandDuringRecovery("flush()");
+	PreventCommandIfParallelMode("flush()");
+	check_workers();
+	if (PG_ARGISNULL(0))
+	{
+		foreach(lc, list_own_topics())
+			flush_topic(lfirst_oid(lc));
+		PG_RETURN_VOID();
+	}
+	if (get_rel_name(PG_GETARG_OID(0)) != NULL &&
+		!sth_owns_relation(PG_GETARG_OID(0)))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(get_rel_relkind(PG_GETARG_OID(0))),
+					   get_rel_name(PG_GETARG_OID(0)));
+	flush_topic(PG_GETARG_OID(0));
+	PG_RETURN_VOID();
+}

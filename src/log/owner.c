@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * owner.c
+ *	  Who may change what logs already have.
+ *
+ * Rows of the tail are inserted by whoever commits, and each is there for
+ * good, but for three: the worker, who closes gaps with voids and moves rows
+ * to segments; the transaction that moves a log's start; and the one that
+ * drops the topic.
+ *
+ * Locking, in this order:
+ *
+ *	1. the database's log-owner lock: one process at a time closes gaps of a
+ *	   database, or moves rows of it elsewhere.  Nobody else takes it, so no
+ *	   session's transaction keeps the worker from its work;
+ *	2. the lock on the log's topic, in a mode that it can be held in by only
+ *	   one at a time, and that neither producers nor readers mind.  Who moves
+ *	   the start takes it too, and DDL takes a stronger one.  The worker does
+ *	   not wait for it, so there is no deadlock.
+ *
+ * Both are held to the end of the transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "base/compat.h"
+#include "catalog/pg_type.h"
+#include "catalog/relations.h"
+#include "log/owner.h"
+#include "storage/lmgr.h"
+#include "utils/snapmgr.h"
+
+/*
+ * One process at a time per database; until the transaction ends.  The lock
+ * is not on the tail itself, which producers share.
+ */
+void
+sth_owner_lock(void)
+{
+	LockDatabaseObject(sth_relations()->tail, InvalidOid, 0, ExclusiveLock);
+}
+
+/* The topic of a log, and its table; false if the log is gone. */
+bool
+sth_owner_find_topic(int32 log_id, int32 *topic_id, Oid *relid)
+{
+	const SthRelations *relations = sth_relations();
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SthCatalogScan *scan;
+	HeapTuple	tuple;
+
+	scan = sth_catalog_begin(relations->log, relations->log_pkey,
+							 AccessShareLock, snapshot, Anum_sth_log_log_id,
+							 Int32GetDatum(log_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	*topic_id = tuple == NULL ? 0 :
+		((FormData_sth_log *) GETSTRUCT(tuple))->topic_id;
+	sth_catalog_end(scan);
+	scan = sth_catalog_begin(relations->topic, relations->topic_pkey,
+							 AccessShareLock, snapshot,
+							 Anum_sth_topic_topic_id,
+							 Int32GetDatum(*topic_id), INT4OID);
+	tuple = sth_catalog_next(scan);
+	*relid = tuple == NULL ? InvalidOid :
+		((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
+	sth_catalog_end(scan);
+	UnregisterSnapshot(snapshot);
+	return OidIsValid(*relid);
+}
+
+/* Locks the topic of a log, if it is there and nobody else has it. */
+SthLogLock
+sth_owner_lock_log(int32 log_id, int32 *topic_id, Oid *relid)
+{
+	if (!sth_owner_find_topic(log_id, topic_id, relid))
+		return STH_LOG_GONE;
+	if (!ConditionalLockRelationOid(*relid, STH_LOG_LOCKMODE))
+		return STH_LOG_BUSY;
+	/* while it was not locked it may have gone */
+	return sth_owner_find_topic(log_id, topic_id, relid) ? STH_LOG_LOCKED :
+		STH_LOG_GONE;
+}
+
+/*
+ * The tail's OID, and in *log_ids, if it is asked for, the numbers of all
+ * logs; InvalidOid if the extension is not there.  In a transaction of its own.
+ */
+Oid
+sth_owner_list_logs(List **log_ids)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const SthRelations *relations;
+	Oid			tail = InvalidOid;
+
+	StartTransactionCommand();
+	relations = sth_relations_if_exist();
+	if (relations != NULL)
+		tail = relations->tail;
+	if (relations != NULL && log_ids != NULL)
+	{
+		Relation	rel = table_open(relations->log, AccessShareLock);
+		Snapshot	snapshot = sth_fresh_snapshot();
+		SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot,
+											  0, NULL);
+		HeapTuple	tuple;
+
+		while ((tuple = systable_getnext(scan)) != NULL)
+		{
+			MemoryContext old = MemoryContextSwitchTo(context);
+
+			*log_ids = lappend_int(*log_ids,
+								   ((FormData_sth_log *) GETSTRUCT(tuple))->log_id);
+			MemoryContextSwitchTo(old);
+		}
+		systable_endscan(scan);
+		UnregisterSnapshot(snapshot);
+		table_close(rel, AccessShareLock);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return tail;
+}

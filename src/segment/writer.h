@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * writer.h
+ *	  Writing an object with segments of logs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef STH_SEGMENT_WRITER_H
+#define STH_SEGMENT_WRITER_H
+
+#include "catalog/topic.h"
+
+typedef struct SthSegmentWriter SthSegmentWriter;
+
+extern SthSegmentWriter *sth_segment_writer_begin(Oid server);
+extern void sth_segment_writer_begin_log(SthSegmentWriter *writer, Relation rel,
+										 const SthTopic *topic, int partition,
+										 int64 base_offset, int64 start_offset);
+extern void sth_segment_writer_add(SthSegmentWriter *writer,
+								   const uint8 *frame, Size len, int nrows,
+								   int64 offset, int skip);
+extern void sth_segment_writer_end_log(SthSegmentWriter *writer,
+									   int64 end_offset);
+extern void sth_segment_writer_finish(SthSegmentWriter *writer);
+extern void sth_segment_writer_register(SthSegmentWriter *writer);
+extern void sth_segment_writer_end(SthSegmentWriter *writer);
+
+#endif							/* STH_SEGMENT_WRITER_H */

@@ -1,0 +1,110 @@
+# Rows are produced, consumed, flushed into small segments, scanned and deleted
+# while columns come and go and the server crashes: every committed row is
+# there exactly once, by every way of reading.  Set STH_SEED to repeat a run.
+use strict;
+use warnings FATAL => 'all';
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use StreamhouseTest;
+use Test::More;
+
+my $seed = $ENV{STH_SEED} || int(rand(2**31));
+my $rounds = $ENV{STH_TEST_LONG} ? 60 : 3;
+srand($seed);
+diag("seed $seed");
+
+my $node = new_server('main', 'restart_after_crash = on', 'max_connections = 40',
+	q{streamhouse.segment_size = '64kB'}, q{streamhouse.flush_interval = '1s'});
+my $failpoints = answer($node, q{SELECT count(*) FROM pg_settings WHERE name = 'streamhouse.failpoint'});
+
+sub sql { return answer($node, @_); }
+
+# Every row has its twin in a table, committed with it, and again when it is
+# consumed.
+sql(<<~'SQL');
+	SELECT streamhouse.create_topic('t', 3, 'id bigint, pad text', NULL);
+	SELECT streamhouse.create_group('g', 't');
+	CREATE SEQUENCE ids;
+	CREATE TABLE produced (id bigint PRIMARY KEY, pad text);
+	CREATE TABLE consumed (id bigint PRIMARY KEY, pad text);
+	CREATE PROCEDURE add(n int, size int) LANGUAGE plpgsql AS $$
+	BEGIN
+		WITH r AS (INSERT INTO produced SELECT nextval('ids'), left(repeat(md5(i::text), 1 + size / 32), (random() * size)::int) FROM generate_series(1, n) i RETURNING *)
+		INSERT INTO t (id, pad) SELECT * FROM r;
+	END $$;
+	SQL
+
+my %script = (
+	single => 'CALL add(1, 100);',
+	batch => 'CALL add(40, 300);',
+	staged => q{SET streamhouse.batch_memory = '64kB'; CALL add(2000, 100); RESET streamhouse.batch_memory;},
+	large => 'CALL add(1, 100000);',
+	rollback => 'BEGIN; CALL add(20, 100); SAVEPOINT s; CALL add(20, 100); ROLLBACK TO s; CALL add(1, 10); COMMIT; BEGIN; CALL add(5, 50); ROLLBACK;',
+	poll => q{BEGIN; INSERT INTO consumed SELECT id, pad FROM streamhouse.poll('g', NULL::t, 300); COMMIT;},
+	scan => 'SELECT count(*) = count(DISTINCT (_partition, _offset)) FROM t;',
+);
+$script{void} = q{\set ON_ERROR_STOP off
+SET streamhouse.failpoint = 'sequenced:error'; CALL add(3, 10); RESET streamhouse.failpoint;};
+
+sub all_there
+{
+	my ($what) = @_;
+
+	is(sql(<<~'SQL'), '0|0', "every row is there once, $what");
+		SELECT count(*) FILTER (WHERE t.id IS NULL OR p.id IS NULL OR t.pad IS DISTINCT FROM p.pad), count(*) - count(DISTINCT coalesce(t.id, -p.id))
+		FROM t FULL JOIN produced p ON p.id = t.id
+		SQL
+	offsets_hold($node, 't', "SELECT and read() agree, $what");
+	is(sql('SELECT * FROM streamhouse.verify()'), '', "verify() finds nothing, $what");
+	return;
+}
+
+for my $round (1 .. $rounds)
+{
+	my @jobs;
+	my $crashes = rand() < .5;
+	my $log = -s $node->logfile;
+
+	for my $name (sort keys %script)
+	{
+		next if $name eq 'void' && !$failpoints;
+		my $file = $node->basedir . "/$name.sql";
+		my $times = { single => 150, batch => 60, staged => 4, large => 6, rollback => 20, poll => 60, scan => 10, void => 6 }->{$name};
+
+		append_to_file($file, $name eq 'void' ? $script{void} : join(' ', $script{$name}) . "\n") unless -e $file;
+		my $input = slurp_file($file) x $times;
+		push @jobs, IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') ], '<', \$input, '>', \my $out, '2>', \my $err);
+	}
+	for (1 .. 6)
+	{
+		my $what = int rand 5;
+		sql('ALTER FOREIGN TABLE t ADD COLUMN extra int') if $what == 0;
+		sql('ALTER FOREIGN TABLE t DROP COLUMN IF EXISTS extra') if $what == 1;
+		sql(q{SELECT streamhouse.flush('t')}) if $what == 2;
+		is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing, meanwhile') if $what == 3;
+		sql('VACUUM') if $what == 4;
+		sql('SELECT pg_sleep(0.1)');
+	}
+	if ($crashes)
+	{
+		my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type IN ('client backend', 'streamhouse worker') AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
+		kill 'KILL', $pid;
+		wait_until_up($node, $log);
+	}
+	eval { $_->finish } for @jobs;
+	$node->restart if rand() < .3;
+	all_there("round $round" . ($crashes ? ', after a crash' : ''));
+}
+
+# what is left is flushed, and consumed
+sql(q{SELECT streamhouse.flush('t')});
+is(sql('SELECT count(*) FROM streamhouse.tail'), 0, 'all of it is in segments');
+all_there('in segments');
+cmp_ok(sql('SELECT count(*) FROM streamhouse.segments'), '>', 5, 'which are many');
+sql(q{INSERT INTO consumed SELECT id, pad FROM streamhouse.poll('g', NULL::t, 1000000, 1000000000)});
+is(sql('SELECT count(*) FROM (TABLE produced EXCEPT ALL TABLE consumed) x'), 0, 'every row was consumed');
+is(sql('SELECT count(*) FROM (TABLE consumed EXCEPT ALL TABLE produced) x'), 0, 'once');
+$node->stop;
+done_testing();
