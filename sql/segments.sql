@@ -121,7 +121,7 @@ SELECT * FROM in_tail;
 SELECT * FROM streamhouse.verify('t');
 
 -- the start within staged rows, before they are flushed and after
-SELECT streamhouse.create_topic('staged', 1, 'n int, s text', NULL, options => '{"segment_size": "64kB"}');
+SELECT streamhouse.create_topic('staged', 1, 'n int, s text', NULL);
 SET streamhouse.batch_memory = '64kB';
 INSERT INTO staged (n, s) SELECT i, md5(i::text) FROM generate_series(1, 20000) i;
 RESET streamhouse.batch_memory;
