@@ -121,13 +121,14 @@ SELECT * FROM in_tail;
 SELECT * FROM streamhouse.verify('t');
 
 -- the start within staged rows, before they are flushed and after
-SELECT streamhouse.create_topic('staged', 1, 'n int, s text', NULL);
+SELECT streamhouse.create_topic('staged', 1, 'n int, s text', NULL, options => '{"segment_size": "1GB"}');
 SET streamhouse.batch_memory = '64kB';
 INSERT INTO staged (n, s) SELECT i, md5(i::text) FROM generate_series(1, 20000) i;
 RESET streamhouse.batch_memory;
 SELECT streamhouse.delete_records('staged', 0, 7777);
 SELECT count(*), min(n), min(_offset) FROM staged;
 SELECT * FROM streamhouse.verify('staged');
+ALTER FOREIGN TABLE staged OPTIONS (SET segment_size '64kB');
 SELECT streamhouse.flush('staged');
 SELECT count(*), min(n), min(_offset) FROM staged;
 SELECT min(base_offset), max(end_offset), sum(records) FROM streamhouse.segments WHERE topic = 'staged'::regclass;

@@ -210,13 +210,13 @@ static void
 make_object(Flush *flush)
 {
 	Snapshot	snapshot;
-	int			n;
+	int			ndue = flush->nlogs;
 
 	sth_owner_lock();
 	/* the rest of those that are due is for the next object */
-	for (n = 0; n < flush->nlogs && flush->bytes < (int64) sth_segment_size * 1024; n++)
-		encode_log(flush, &flush->logs[n]);
-	flush->nlogs = n;
+	flush->nlogs = 0;
+	while (flush->nlogs < ndue && flush->bytes < (int64) sth_segment_size * 1024)
+		encode_log(flush, &flush->logs[flush->nlogs++]);
 	if (flush->writer == NULL)
 		return;
 	STH_FAILPOINT("flush-encoded");

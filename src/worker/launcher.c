@@ -7,8 +7,9 @@
  * It is connected to no database, so it is in nobody's way.  It starts a
  * worker (worker.c) for each database that can be connected to when it starts
  * itself, then for each that asks for one (base/wakeup.c): with its first gap
- * while it has no worker, when an extension is created or a database is
- * (commands.c).  A worker that finds no extension leaves at once.
+ * or its first rows while it has no worker, when an extension is created or a
+ * database is (commands.c), and when rows are due that a worker has left to
+ * wait for their segment.  A worker that finds no extension leaves at once.
  *
  * At most streamhouse.max_workers run at a time.  If more databases wait, as
  * many workers as wait are asked to leave when they are idle; those that wait
@@ -215,6 +216,9 @@ take_news(void)
 		if (place->state == STH_WORKER_WANTED)
 		{
 			(void) sth_launcher_forget(place->database);
+			/* at once, whatever time had been set, but for failures */
+			if (database->failures == 0)
+				database->not_before = 0;
 			let_wait(database);
 			continue;
 		}
@@ -238,7 +242,7 @@ complain_of_slots(void)
 		ereport(WARNING,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker process is left for streamhouse"),
-				 errdetail("Without its worker a database does not get the gaps closed that failed transactions leave in topics. This is tried again every %d seconds, and not said again.",
+				 errdetail("Without its worker a database gets neither segments written nor the gaps closed that failed transactions leave in topics. This is tried again every %d seconds, and not said again.",
 						   NO_SLOT_MS / 1000),
 				 errhint("Raise max_worker_processes (now %d) and restart the server, or lower streamhouse.max_workers (now %d).",
 						 max_worker_processes, sth_max_workers)));

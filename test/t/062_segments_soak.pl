@@ -102,7 +102,7 @@ for my $round (1 .. $rounds)
 sql(q{SELECT streamhouse.flush('t')});
 is(sql('SELECT count(*) FROM streamhouse.tail'), 0, 'all of it is in segments');
 all_there('in segments');
-cmp_ok(sql('SELECT count(*) FROM streamhouse.segments'), '>', 5, 'which are many');
+cmp_ok(sql('SELECT count(*) FROM streamhouse.segments'), '>=', 3, 'of every partition');
 sql(q{INSERT INTO consumed SELECT id, pad FROM streamhouse.poll('g', NULL::t, 1000000, 1000000000)});
 is(sql('SELECT count(*) FROM (TABLE produced EXCEPT ALL TABLE consumed) x'), 0, 'every row was consumed');
 is(sql('SELECT count(*) FROM (TABLE consumed EXCEPT ALL TABLE produced) x'), 0, 'once');
