@@ -5,7 +5,8 @@
  *
  * A turn makes one object of what is due, in one transaction:
  *
- *	1. the database's log-owner lock, until the commit (log/owner.c);
+ *	1. the locks on the extension and the database's log-owner lock, until the
+ *	   commit (log/owner.c);
  *	2. for each log that is due, its topic is locked against DDL and against
  *	   who moves its start, or the log is left for later;
  *	3. under a snapshot taken then, the frames of its tail are read as an
@@ -212,9 +213,11 @@ make_object(Flush *flush)
 	Snapshot	snapshot;
 	int			ndue = flush->nlogs;
 
-	sth_owner_lock();
 	/* the rest of those that are due is for the next object */
 	flush->nlogs = 0;
+	if (!sth_owner_keep_extension())
+		return;
+	sth_owner_lock();
 	while (flush->nlogs < ndue && flush->bytes < (int64) sth_segment_size * 1024)
 		encode_log(flush, &flush->logs[flush->nlogs++]);
 	if (flush->writer == NULL)
@@ -432,13 +435,13 @@ sth_flush_look(void)
 	{
 		CHECK_FOR_INTERRUPTS();
 		StartTransactionCommand();
-		if (sth_relations_if_exist() != NULL)
+		if (sth_owner_keep_extension())
 			look_at_log(lfirst_int(lc));
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(context);
 	}
 	StartTransactionCommand();
-	if (sth_relations_if_exist() != NULL)
+	if (sth_owner_keep_extension())
 	{
 		sth_owner_lock();
 		sth_objects_remove_unused();

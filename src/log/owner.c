@@ -10,6 +10,9 @@
  *
  * Locking, in this order:
  *
+ *	0. the worker shares the lock on the extension, which DROP EXTENSION takes
+ *	   before any of the tables that both of them will lock, in an order of
+ *	   its own; it does not wait for it;
  *	1. the database's log-owner lock: one process at a time closes gaps of a
  *	   database, or moves rows of it elsewhere.  Nobody else takes it, so no
  *	   session's transaction keeps the worker from its work;
@@ -18,7 +21,7 @@
  *	   the start takes it too, and DDL takes a stronger one.  The worker does
  *	   not wait for it, so there is no deadlock.
  *
- * Both are held to the end of the transaction.
+ * All are held to the end of the transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,11 +31,36 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
+#include "commands/extension.h"
 #include "log/owner.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/inval.h"
 #include "utils/snapmgr.h"
+
+/*
+ * Is the extension there, and will it stay until the transaction ends?  To be
+ * asked by the worker before it locks anything.
+ */
+bool
+sth_owner_keep_extension(void)
+{
+	Oid			extension = get_extension_oid("streamhouse", true);
+	LOCKTAG		tag;
+
+	if (!OidIsValid(extension))
+		return false;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	/* with the lock came the news of who had it before */
+	AcceptInvalidationMessages();
+	return sth_relations_if_exist() != NULL;
+}
 
 /*
  * One process at a time per database; until the transaction ends.  The lock

@@ -21,6 +21,7 @@ typedef enum SthLogLock
 /* Of a log's topic: who holds it alone changes rows that are there. */
 #define STH_LOG_LOCKMODE ShareUpdateExclusiveLock
 
+extern bool sth_owner_keep_extension(void);
 extern void sth_owner_lock(void);
 extern bool sth_owner_find_topic(int32 log_id, int32 *topic_id, Oid *relid);
 extern SthLogLock sth_owner_lock_log(int32 log_id, int32 *topic_id, Oid *relid);

@@ -162,7 +162,7 @@ close_in_transaction(int32 log_id, int64 from)
 	bool		done = true;
 
 	StartTransactionCommand();
-	if (sth_relations_if_exist() != NULL &&
+	if (sth_owner_keep_extension() &&
 		(from >= 0 || look_back(log_id, &from)))
 	{
 		sth_owner_lock();
