@@ -153,5 +153,30 @@ is(sql(q{SELECT streamhouse.flush()}), '', 'with workers again');
 is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
 sql('DROP FOREIGN TABLE t, quick, small, good');
 is(sql('SELECT (SELECT count(*) FROM streamhouse.segment), (SELECT count(*) FROM streamhouse.object), (SELECT count(*) FROM streamhouse.object_data), (SELECT count(*) FROM streamhouse.tail)'), '0|0|0|0', 'with the topics all of it goes');
+
+# DROP EXTENSION waits for a flush that has begun, and neither is a deadlock
+SKIP:
+{
+	skip 'the build has no failpoints', 1 unless $failpoints;
+	my ($control, $dropping) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+
+	$control->query_safe('SELECT pg_advisory_lock(7777)');
+	sql("ALTER DATABASE postgres SET streamhouse.failpoint = 'flush-encoded:wait'");
+	sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'streamhouse worker'});
+	sql(q{SELECT streamhouse.create_topic('last', 1, 'n int, s text', NULL, options => '{"segment_size": "64kB"}');
+		INSERT INTO last (n, s) SELECT i, md5(i::text) FROM generate_series(1, 5000) i});
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted})
+	  or die 'the worker does not come to the failpoint';
+	$dropping->query_until(qr/started/, "\\echo started\nDROP EXTENSION streamhouse CASCADE;\n");
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'DROP EXTENSION%' AND wait_event_type = 'Lock'});
+	sql('ALTER DATABASE postgres RESET streamhouse.failpoint');
+	my $log = -s $node->logfile;
+	$control->query_safe('SELECT pg_advisory_unlock(7777)');
+	$dropping->query('SELECT 1');
+	ok($node->poll_query_until('postgres', q{SELECT to_regnamespace('streamhouse') IS NULL}), 'DROP EXTENSION waits for a flush and goes on');
+	unlike(slurp_file($node->logfile, $log), qr/deadlock/, 'without a deadlock');
+	$_->quit for $control, $dropping;
+}
+
 $node->stop;
 done_testing();
