@@ -52,6 +52,7 @@ typedef struct Claim
 {
 	ClaimKey	key;
 	int			sharers;		/* of a group: transactions that share it */
+	bool		missed;			/* somebody else would have liked it */
 } Claim;
 
 typedef struct ClaimsShared
@@ -167,7 +168,10 @@ enter(int32 topic_id, const ClaimKey *key)
 	if (claim == NULL && hash_get_num_entries(claims) < sth_max_logs)
 		claim = hash_search(claims, key, HASH_ENTER_NULL, &found);
 	if (claim != NULL && !found)
+	{
 		claim->sharers = 0;
+		claim->missed = false;
+	}
 	if (claim != NULL && (!found || key->log_id == 0))
 	{
 		sharers = ++claim->sharers;
@@ -176,6 +180,8 @@ enter(int32 topic_id, const ClaimKey *key)
 		mine->next = my_claims;
 		my_claims = mine;
 	}
+	else if (claim != NULL)
+		claim->missed = true;
 	LWLockRelease(shared->lock);
 	if (claim == NULL)
 		report_full();
@@ -222,24 +228,31 @@ bool
 sth_claim_is_taken(int32 group_id, int32 log_id)
 {
 	ClaimKey	key = make_key(group_id, log_id);
-	bool		found;
+	Claim	   *claim;
 
 	if (sth_claim_is_mine(group_id, log_id))
 		return false;
-	LWLockAcquire(shared->lock, LW_SHARED);
-	found = hash_search(claims, &key, HASH_FIND, NULL) != NULL;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	claim = hash_search(claims, &key, HASH_FIND, NULL);
+	if (claim != NULL)
+		claim->missed = true;
 	LWLockRelease(shared->lock);
-	return found;
+	return claim != NULL;
 }
 
-/* Removes an entry, or a sharer from it; the lock is held. */
-static void
+/*
+ * Removes an entry, or a sharer from it; the lock is held.  Has somebody else
+ * met it meanwhile?
+ */
+static bool
 remove_claim(const ClaimKey *key)
 {
 	Claim	   *claim = hash_search(claims, key, HASH_FIND, NULL);
+	bool		missed = claim != NULL && claim->missed;
 
 	if (claim != NULL && --claim->sharers <= 0)
 		(void) hash_search(claims, key, HASH_REMOVE, NULL);
+	return missed;
 }
 
 /* Gives a claim back before the end of the transaction. */
@@ -248,6 +261,7 @@ sth_claim_release(int32 group_id, int32 log_id)
 {
 	MyClaim   **link = &my_claims;
 	MyClaim    *mine;
+	bool		missed;
 
 	while ((mine = *link) != NULL && (mine->key.group_id != group_id ||
 									  mine->key.log_id != log_id))
@@ -256,8 +270,11 @@ sth_claim_release(int32 group_id, int32 log_id)
 		return;
 	*link = mine->next;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	remove_claim(&mine->key);
+	missed = remove_claim(&mine->key);
 	LWLockRelease(shared->lock);
+	/* there may be a row that came after our snapshot, and who waits for it */
+	if (missed && log_id != 0)
+		sth_waiters_wake(mine->topic_id);
 	pfree(mine);
 }
 
@@ -280,7 +297,7 @@ release_all(void)
 	my_claims = NULL;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (MyClaim *mine = released; mine != NULL; mine = mine->next)
-		remove_claim(&mine->key);
+		(void) remove_claim(&mine->key);
 	LWLockRelease(shared->lock);
 	for (; released != NULL; released = released->next)
 		if (released->next == NULL ||

@@ -67,6 +67,9 @@
 /* A segment is made of not more rows of the tail than this. */
 #define MAX_TUPLES (8 * 1024 * 1024)
 
+/* When to look again whether the extension stays. */
+#define BUSY_MS 100
+
 /* A log of the object at hand. */
 typedef struct FlushedLog
 {
@@ -126,6 +129,8 @@ encode_frames(Flush *flush, FlushedLog *log, Relation rel,
 		if (frame.start_offset > log->end_offset)
 		{
 			log->how = STH_FLUSH_LATER;
+			/* if it is dead and nobody knows it would stop us for ever */
+			sth_log_note_gap(log->note->log_id, log->end_offset);
 			break;
 		}
 		if (log->bytes >= limit || log->ntuples >= MAX_TUPLES)
@@ -372,13 +377,20 @@ sth_flush_turn(void)
 	if (!OidIsValid(flush->tail))
 		return DT_NOEND;
 	choose(flush);
-	if (flush->nlogs > 0)
-		flush_in_transaction(flush);
+	if (flush->nlogs == 0)
+		return next_due(flush->tail);
+	flush_in_transaction(flush);
+	/* none was taken up: the extension is on its way out, or back */
+	if (flush->nlogs == 0)
+		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
 	return next_due(flush->tail);
 }
 
-/* Notes what a log's tail has, as if it had just been committed. */
-static void
+/*
+ * Notes what a log's tail has, as if it had just been committed; false if it
+ * cannot be looked at now.
+ */
+static bool
 look_at_log(int32 log_id)
 {
 	int64		limit = (int64) sth_segment_size * 1024;
@@ -390,8 +402,15 @@ look_at_log(int32 log_id)
 	SthTailRow	row;
 	SthSequence *sequence;
 
-	if (sth_owner_lock_log(log_id, &topic_id, &relid) != STH_LOG_LOCKED)
-		return;
+	switch (sth_owner_lock_log(log_id, &topic_id, &relid))
+	{
+		case STH_LOG_GONE:
+			return true;
+		case STH_LOG_BUSY:
+			return false;
+		case STH_LOG_LOCKED:
+			break;
+	}
 	snapshot = sth_fresh_snapshot();
 	scan = sth_tail_begin_scan(snapshot);
 	sth_tail_seek(scan, log_id, STH_STAGE_NONE,
@@ -405,7 +424,7 @@ look_at_log(int32 log_id)
 	sth_tail_end_scan(scan);
 	UnregisterSnapshot(snapshot);
 	if (bytes == 0)
-		return;
+		return true;
 	sequence = sth_log_try_open(log_id);
 	if (sequence != NULL && sth_unflushed_since(sth_relations()->tail, log_id) == 0)
 	{
@@ -416,27 +435,30 @@ look_at_log(int32 log_id)
 								 topic->segment_size, topic->flush_interval);
 		relation_close(rel, NoLock);
 	}
+	return true;
 }
 
 /*
  * Looks at the tails of all logs, and for objects that are left over.  Called
- * once by a worker that has started, as sth_flush_turn is.
+ * by a worker that has started, as sth_flush_turn is.  False if some could not
+ * be looked at, and it has to be done again.
  */
-void
+bool
 sth_flush_look(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *log_ids = NIL;
 	ListCell   *lc;
+	bool		complete = true;
 
 	if (!OidIsValid(sth_owner_list_logs(&log_ids)))
-		return;
+		return true;
 	foreach(lc, log_ids)
 	{
 		CHECK_FOR_INTERRUPTS();
 		StartTransactionCommand();
 		if (sth_owner_keep_extension())
-			look_at_log(lfirst_int(lc));
+			complete &= look_at_log(lfirst_int(lc));
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(context);
 	}
@@ -448,4 +470,5 @@ sth_flush_look(void)
 	}
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
+	return complete;
 }

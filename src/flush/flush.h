@@ -10,7 +10,7 @@
 
 #include "datatype/timestamp.h"
 
-extern void sth_flush_look(void);
+extern bool sth_flush_look(void);
 extern TimestampTz sth_flush_turn(void);
 
 #endif							/* STH_FLUSH_FLUSH_H */

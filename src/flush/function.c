@@ -101,7 +101,7 @@ list_targets(const SthTopic *topic)
 }
 
 static void
-check_failures(Relation rel, const Target *target)
+check_failures(const char *topic, const Target *target)
 {
 	uint32		failures;
 
@@ -112,23 +112,33 @@ check_failures(Relation rel, const Target *target)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("could not write a segment of partition %d of topic \"%s\"",
-					target->partition, RelationGetRelationName(rel)),
+					target->partition, topic),
 			 errdetail("The cause is in the server's log. The rows are where they were, in the tail."),
 			 errhint("It is tried again by itself, and by the next flush().")));
 }
 
-/* Waits for the segments of one log. */
+static bool
+is_gone(int32 log_id)
+{
+	int32		topic_id;
+	Oid			relid;
+
+	return !sth_owner_find_topic(log_id, &topic_id, &relid);
+}
+
+/* Waits for the segments of one log, or until it is dropped. */
 static void
-wait_for_target(Relation rel, const Target *target)
+wait_for_target(const char *topic, const Target *target)
 {
 	Oid			tail = sth_relations()->tail;
 	TimestampTz ask_at = GetCurrentTimestamp();
 
-	while (flushed_until(target->log_id) < target->wanted)
+	while (flushed_until(target->log_id) < target->wanted &&
+		   !is_gone(target->log_id))
 	{
 		uint32		ignored;
 
-		check_failures(rel, target);
+		check_failures(topic, target);
 		check_workers();
 		if (ask_at <= GetCurrentTimestamp())
 		{
@@ -142,11 +152,16 @@ wait_for_target(Relation rel, const Target *target)
 	}
 }
 
+/*
+ * No lock is held while it waits: DDL that waited for it would keep the worker
+ * from the topic, and all three would wait.
+ */
 static void
 flush_topic(Oid relid)
 {
 	Relation	rel = sth_topic_open(relid, AccessShareLock);
 	SthTopic   *topic = sth_topic_get(rel);
+	char	   *name = pstrdup(RelationGetRelationName(rel));
 	List	   *targets;
 	ListCell   *lc;
 
@@ -159,10 +174,10 @@ flush_topic(Oid relid)
 				 errhint("COMMIT first.")));
 	sth_waiters_begin(topic->topic_id);
 	targets = list_targets(topic);
-	foreach(lc, targets)
-		wait_for_target(rel, lfirst(lc));
-	sth_waiters_end();
 	relation_close(rel, AccessShareLock);
+	foreach(lc, targets)
+		wait_for_target(name, lfirst(lc));
+	sth_waiters_end();
 }
 
 /* The tables of the topics that the user owns. */
@@ -201,6 +216,7 @@ sth_flush(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 	{
 		foreach(lc, list_own_topics())
+			if (get_rel_name(lfirst_oid(lc)) != NULL)
 			flush_topic(lfirst_oid(lc));
 		PG_RETURN_VOID();
 	}

@@ -146,8 +146,37 @@ sth_gap_look_back(int32 log_id, Snapshot snapshot, int nrows, int64 *from)
 }
 
 /*
- * Where ordered readers of a log stop now: at the first gap that may still be
- * filled, as far as the last frames tell; else at its end.
+ * The lowest offset of a log that a turn which is on has taken, or 'next' if
+ * there is none; false if it cannot be told.
+ */
+static bool
+lowest_in_flight(int32 log_id, int64 next, int64 *lowest)
+{
+	*lowest = next;
+	for (int i = 0; i < sth_sequencer_turns(); i++)
+	{
+		SthTurn		turn;
+
+		if (!sth_sequencer_read_turn(i, &turn))
+			continue;
+		if (turn.nlogs < 0)
+			return false;
+		for (int k = 0; k < turn.nlogs; k++)
+		{
+			if (turn.log_ids[k] != log_id)
+				continue;
+			if (turn.first_offsets[k] < 0)
+				return false;
+			*lowest = Min(*lowest, turn.first_offsets[k]);
+		}
+	}
+	return true;
+}
+
+/*
+ * Where ordered readers of a log stop now: at the first offset that may still
+ * get a row.  Where turns do not tell, the tail is looked at: all of it, since
+ * who moves the log's start relies on it, or on a standby its last frames.
  */
 int64
 sth_log_stable_offset(int32 log_id)
@@ -156,10 +185,12 @@ sth_log_stable_offset(int32 log_id)
 	int64		stable = next;
 	Snapshot	snapshot;
 
-	if (!RecoveryInProgress() && sth_sequencer_settled(log_id))
-		return next;
+	if (!RecoveryInProgress() && lowest_in_flight(log_id, next, &stable))
+		return stable;
 	snapshot = sth_fresh_snapshot();
-	if (!sth_gap_look_back(log_id, snapshot, STABLE_LOOK_BACK, &stable))
+	if (!sth_gap_look_back(log_id, snapshot,
+						   RecoveryInProgress() ? STABLE_LOOK_BACK : INT_MAX,
+						   &stable))
 		stable = Min(next, sth_log_end(log_id, snapshot));
 	UnregisterSnapshot(snapshot);
 	return stable;

@@ -52,6 +52,9 @@ typedef struct Removal
 
 static Removal *removals = NULL;
 
+/* This transaction has moved the start of a log. */
+static bool start_moved = false;
+
 static void
 remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
 {
@@ -94,6 +97,13 @@ sth_log_database_dropped(Oid database)
 	remember_removal(REMOVE_DATABASE, true, database, 0);
 }
 
+/* To be called by a transaction that moves the start of a log. */
+void
+sth_log_start_moved(void)
+{
+	start_moved = true;
+}
+
 /* Must not fail: it runs after the commit record. */
 static void
 remove_now(const Removal *removal)
@@ -114,10 +124,18 @@ remove_now(const Removal *removal)
 	}
 }
 
-/* Nothing of ours would run when a prepared transaction commits. */
+/*
+ * Nothing of ours would run when a prepared transaction commits, and after a
+ * restart a log would be opened without a start that is prepared.
+ */
 static void
 refuse_prepare(void)
 {
+	if (start_moved)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot prepare a transaction that has deleted records of a topic"),
+				 errhint("Use COMMIT.")));
 	for (Removal *removal = removals; removal != NULL; removal = removal->next)
 		if (removal->at_commit)
 			ereport(ERROR,
@@ -141,9 +159,11 @@ at_transaction_event(XactEvent event, void *arg)
 				if (removal->at_commit == (event == XACT_EVENT_COMMIT))
 					remove_now(removal);
 			removals = NULL;
+			start_moved = false;
 			break;
 		case XACT_EVENT_PREPARE:
 			removals = NULL;
+			start_moved = false;
 			break;
 		default:
 			break;

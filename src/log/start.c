@@ -23,6 +23,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
 #include "catalog/segments.h"
+#include "log/log.h"
 #include "log/start.h"
 #include "log/tail.h"
 #include "segment/remove.h"
@@ -78,6 +79,7 @@ sth_log_move_start(int32 log_id, int64 start)
 	UnregisterSnapshot(snapshot);
 	if (old_start < 0 || old_start >= start)
 		return old_start;
+	sth_log_start_moved();
 	sth_segments_remove(log_id, start);
 	if (tail_start < start)
 		(void) sth_tail_delete_until(log_id, tail_start, start);

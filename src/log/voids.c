@@ -150,6 +150,16 @@ close_gaps(int32 log_id, int64 from, int32 *topic_id)
 	return true;
 }
 
+/* Notes a gap again, for another turn; of a log that is not open nobody can. */
+static void
+note_again(Oid tail, int32 log_id, int64 from)
+{
+	SthSequence *sequence = sth_sequencer_find(tail, log_id);
+
+	if (sequence != NULL)
+		sth_sequencer_note_gap(sequence, from);
+}
+
 /*
  * Does one log in a transaction of its own: from 'from' on or, if that is
  * negative, its end.  False if it has to be done again.
@@ -168,26 +178,13 @@ close_in_transaction(int32 log_id, int64 from)
 		sth_owner_lock();
 		done = close_gaps(log_id, from, &topic_id);
 		if (!done)
-			sth_sequencer_note_gap(sth_log_open(log_id), from);
+			note_again(sth_relations()->tail, log_id, from);
 	}
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	if (topic_id != 0)
 		sth_waiters_wake(topic_id);
 	return done;
-}
-
-/* Notes gaps again, those from number 'first' on, for another turn. */
-static void
-note_again(Oid tail, const NotedGap *gaps, int first, int ngaps)
-{
-	for (int i = first; i < ngaps; i++)
-	{
-		SthSequence *sequence = sth_sequencer_find(tail, gaps[i].log_id);
-
-		if (sequence != NULL)
-			sth_sequencer_note_gap(sequence, gaps[i].from);
-	}
 }
 
 /* Closes the gaps that were noted; returns how many have to wait. */
@@ -212,7 +209,8 @@ close_noted(Oid tail)
 	}
 	PG_CATCH();
 	{
-		note_again(tail, gaps, done, ngaps);
+		for (int i = done; i < ngaps; i++)
+			note_again(tail, gaps[i].log_id, gaps[i].from);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();

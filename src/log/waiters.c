@@ -96,6 +96,9 @@ sth_waiters_begin(int32 topic_id)
 {
 	Waiter	   *me = &shared->waiters[sth_my_proc_index()];
 
+	/* an error that was caught may have left another topic's */
+	if (waiting && pg_atomic_read_u32(&me->topic_id) != (uint32) topic_id)
+		sth_waiters_end();
 	if (waiting)
 		return;
 	waiting = true;

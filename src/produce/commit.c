@@ -130,6 +130,7 @@ before_commit(void)
 	int32	   *log_ids;
 	SthTailWriter *writer;
 
+	sth_pending_seal();
 	if (nlogs == 0)
 		return;
 

@@ -90,6 +90,9 @@ static Size stage_at = 0;
 /* What this subtransaction has staged is its parent's too. */
 static SubTransactionId staged_for_parent = InvalidSubTransactionId;
 
+/* The transaction commits: what comes now would not. */
+static bool sealed = false;
+
 /* Staging goes on in steps of this size, or of batch_memory if that is less. */
 #define STAGE_STEP ((Size) 1024 * 1024)
 
@@ -134,14 +137,16 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 	pending->flush_interval = topic->flush_interval;
 	if (pending->columns == NULL || !columns_equal(pending, topic))
 	{
-		pending->columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumn));
-		memcpy(pending->columns, topic->columns,
-			   topic->ncolumns * sizeof(SthColumn));
-		pending->ncolumns = topic->ncolumns;
+		SthColumn  *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumn));
+
+		memcpy(columns, topic->columns, topic->ncolumns * sizeof(SthColumn));
 		for (int i = 0; i < pending->npartitions; i++)
 			if (pending->logs[i] != NULL)
 				sth_rows_set_columns(pending->logs[i]->public.rows,
-									 pending->ncolumns, pending->columns);
+									 topic->ncolumns, columns);
+		/* last: an error before may be caught, and then all is done again */
+		pending->columns = columns;
+		pending->ncolumns = topic->ncolumns;
 	}
 	if (pending->npartitions != topic->npartitions)
 	{
@@ -333,6 +338,11 @@ sth_pending_add(SthPendingTopic *pending, int partition, bool routed,
 	SubTransactionId id = GetCurrentSubTransactionId();
 	LogRows    *log;
 
+	if (sealed)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("cannot produce to a topic while the transaction commits"),
+				 errhint("List streamhouse before other libraries in shared_preload_libraries.")));
 	if (partition < 0 || partition >= pending->npartitions)
 		elog(ERROR, "partition %d is out of range", partition);
 	log = pending->logs[partition];
@@ -488,6 +498,13 @@ sth_pending_logs(SthPendingLog **logs)
 	return n;
 }
 
+/* From now on to the end of the transaction no rows are taken. */
+void
+sth_pending_seal(void)
+{
+	sealed = true;
+}
+
 /*
  * Makes a log of sth_pending_logs ready for its offsets: all its rows are in
  * frames, and under the stage if others are.
@@ -514,6 +531,7 @@ void
 sth_pending_forget(void)
 {
 	stage = STH_STAGE_NONE;
+	sealed = false;
 	staged_for_parent = InvalidSubTransactionId;
 	sth_rows_forget();
 	pending_context = NULL;

@@ -80,6 +80,10 @@ static Oid	looked_at = InvalidOid;
 #define RETRY_MS 100
 static bool try_again = false;
 
+/* After how many ms all logs are looked at again, if some could not be. */
+#define LOOK_AGAIN_MS 5000
+static TimestampTz look_at = 0;
+
 /* When rows have waited long enough for their segment. */
 static TimestampTz flush_at = DT_NOEND;
 
@@ -130,7 +134,7 @@ look_for_extension(Oid *tail)
 static void
 work(Oid tail)
 {
-	bool		all = looked_at != tail;
+	bool		all = looked_at != tail && look_at <= GetCurrentTimestamp();
 	MemoryContext context = CurrentMemoryContext;
 
 	pgstat_report_activity(STATE_RUNNING, all ?
@@ -140,9 +144,16 @@ work(Oid tail)
 	{
 		try_again = sth_voids_write(all);
 		if (all)
-			sth_flush_look();
-		looked_at = tail;
+		{
+			if (sth_flush_look() && !try_again)
+				looked_at = tail;
+			else
+				look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													  LOOK_AGAIN_MS);
+		}
 		flush_at = sth_flush_turn();
+		if (looked_at != tail)
+			flush_at = Min(flush_at, look_at);
 	}
 	PG_CATCH();
 	{
@@ -251,7 +262,7 @@ sth_worker_main(Datum arg)
 			if (!stays)
 				break;
 		}
-		if (sth_worker_makes_room(flush_at))
+		if (sth_worker_makes_room(try_again ? GetCurrentTimestamp() : flush_at))
 			break;
 		/* what is due may be another with other settings */
 		if (sth_process_wait(time_to_sleep(),
