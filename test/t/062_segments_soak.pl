@@ -61,6 +61,17 @@ sub all_there
 	return;
 }
 
+# Until somebody has produced more, or nobody is at it.
+sub goes_on
+{
+	my $n = sql('SELECT count(*) FROM produced');
+
+	return $node->poll_query_until('postgres', <<~SQL);
+		SELECT count(*) > $n OR NOT EXISTS (SELECT FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()) FROM produced
+		SQL
+}
+
 for my $round (1 .. $rounds)
 {
 	my @jobs;
@@ -85,7 +96,7 @@ for my $round (1 .. $rounds)
 		sql(q{SELECT streamhouse.flush('t')}) if $what == 2;
 		is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing, meanwhile') if $what == 3;
 		sql('VACUUM') if $what == 4;
-		sql('SELECT pg_sleep(0.1)');
+		goes_on();
 	}
 	if ($crashes)
 	{
