@@ -391,7 +391,7 @@ sth_flush_turn(void)
  * cannot be looked at now.
  */
 static bool
-look_at_log(int32 log_id)
+look_at_log(int32 log_id, void *arg)
 {
 	int64		limit = (int64) sth_segment_size * 1024;
 	int64		bytes = 0;
@@ -456,11 +456,7 @@ sth_flush_look(void)
 	foreach(lc, log_ids)
 	{
 		CHECK_FOR_INTERRUPTS();
-		StartTransactionCommand();
-		if (sth_owner_keep_extension())
-			complete &= look_at_log(lfirst_int(lc));
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(context);
+		complete &= sth_owner_work(lfirst_int(lc), look_at_log, NULL);
 	}
 	StartTransactionCommand();
 	if (sth_owner_keep_extension())

@@ -114,6 +114,50 @@ sth_owner_lock_log(int32 log_id, int32 *topic_id, Oid *relid)
 }
 
 /*
+ * Does something about one log, in a transaction of the worker's own and with
+ * the extension kept.  A log that is damaged is no error, because others want
+ * to be served: it is said, and nothing more is to be done about it.  Returns
+ * what 'work' does.
+ */
+bool
+sth_owner_work(int32 log_id, SthLogWork work, void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = true;
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		if (sth_owner_keep_extension())
+			done = work(log_id, arg);
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_DATA_CORRUPTED &&
+			error->sqlerrcode != ERRCODE_INDEX_CORRUPTED)
+			PG_RE_THROW();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("log %d is damaged: %s", log_id, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 errhint("verify() tells what can still be read.")));
+		FreeErrorData(error);
+		done = true;
+	}
+	PG_END_TRY();
+	return done;
+}
+
+/*
  * The tail's OID, and in *log_ids, if it is asked for, the numbers of all
  * logs; InvalidOid if the extension is not there.  In a transaction of its own.
  */

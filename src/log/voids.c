@@ -160,30 +160,37 @@ note_again(Oid tail, int32 log_id, int64 from)
 		sth_sequencer_note_gap(sequence, from);
 }
 
-/*
- * Does one log in a transaction of its own: from 'from' on or, if that is
- * negative, its end.  False if it has to be done again.
- */
+/* What is to be done about a log, and which topic may have something to read. */
+typedef struct Closing
+{
+	int64		from;			/* negative: its end is looked at */
+	int32		topic_id;
+} Closing;
+
+static bool
+close_log(int32 log_id, void *arg)
+{
+	Closing    *closing = arg;
+	bool		done;
+
+	if (closing->from < 0 && !look_back(log_id, &closing->from))
+		return true;
+	sth_owner_lock();
+	done = close_gaps(log_id, closing->from, &closing->topic_id);
+	if (!done)
+		note_again(sth_relations()->tail, log_id, closing->from);
+	return done;
+}
+
+/* Does one log; false if it has to be done again. */
 static bool
 close_in_transaction(int32 log_id, int64 from)
 {
-	MemoryContext context = CurrentMemoryContext;
-	int32		topic_id = 0;
-	bool		done = true;
+	Closing		closing = {from, 0};
+	bool		done = sth_owner_work(log_id, close_log, &closing);
 
-	StartTransactionCommand();
-	if (sth_owner_keep_extension() &&
-		(from >= 0 || look_back(log_id, &from)))
-	{
-		sth_owner_lock();
-		done = close_gaps(log_id, from, &topic_id);
-		if (!done)
-			note_again(sth_relations()->tail, log_id, from);
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	if (topic_id != 0)
-		sth_waiters_wake(topic_id);
+	if (closing.topic_id != 0)
+		sth_waiters_wake(closing.topic_id);
 	return done;
 }
 

@@ -152,6 +152,20 @@ becomes(q{SELECT next_offset - stable_offset FROM streamhouse.logs WHERE topic =
 is(sql(q{SELECT count(*) FROM streamhouse.poll('g', NULL::many, 1000000)}), $failures, 'a poll has all rows between them');
 is(sql(q{SELECT * FROM streamhouse.verify('many')}), '', 'and all is well');
 
+# a damaged log keeps no other back
+sql(q{SELECT streamhouse.create_topic('bad', columns => 'id int', key => NULL); INSERT INTO bad (id) VALUES (1);
+	ALTER TABLE streamhouse.tail DISABLE TRIGGER ignore_write;
+	UPDATE streamhouse.tail SET count = -1 WHERE log_id = (SELECT log_id FROM streamhouse.logs WHERE topic = 'bad'::regclass);
+	ALTER TABLE streamhouse.tail ENABLE ALWAYS TRIGGER ignore_write});
+$log = -s $node->logfile;
+have_no_workers();
+like(sql("SET streamhouse.failpoint = 'sequenced:error'; INSERT INTO many (id) VALUES (1)"), qr/failpoint/, 'beside a damaged log another gets a gap');
+my $voids = sql(q{SELECT voids FROM streamhouse.stat_topics WHERE topic = 'many'::regclass});
+sql('ALTER SYSTEM RESET streamhouse.max_workers; SELECT pg_reload_conf()');
+becomes(q{SELECT voids FROM streamhouse.stat_topics WHERE topic = 'many'::regclass}, $voids + 1, 'which is closed');
+like(slurp_file($node->logfile, $log), qr/WARNING:  log \d+ is damaged: malformed row in the tail/, 'and the damage is said');
+is(sql(q{SELECT streamhouse.flush('many')}), '', 'and it is flushed');
+
 $node->stop;
 $standby->stop;
 done_testing();
