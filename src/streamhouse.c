@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/shmem.h"
 #include "base/stats.h"
 #include "base/tally.h"
 #include "base/wakeup.h"
@@ -47,6 +48,7 @@ _PG_init(void)
 				 errhint("Add streamhouse to shared_preload_libraries in postgresql.conf and restart the server.")));
 
 	sth_guc_init();
+	sth_shmem_init();
 	sth_wakeup_init();
 	sth_sequencer_init();
 	sth_waiters_init();

@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "base/shmem.h"
 #include "base/stats.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -53,9 +54,6 @@ typedef struct StatsShared
 static StatsShared *shared = NULL;
 static HTAB *table = NULL;
 
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-
 /* How many topics and groups are counted at most. */
 static long
 max_entries(void)
@@ -66,8 +64,6 @@ max_entries(void)
 static void
 request_shmem(void)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
 	RequestAddinShmemSpace(sizeof(StatsShared));
 	RequestAddinShmemSpace(hash_estimate_size(max_entries(), sizeof(Stats)));
 	RequestNamedLWLockTranche("streamhouse stats", 1);
@@ -79,9 +75,6 @@ startup_shmem(void)
 	HASHCTL		info;
 	bool		found;
 
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("streamhouse stats", sizeof(StatsShared), &found);
 	if (!found)
 	{
@@ -94,17 +87,13 @@ startup_shmem(void)
 	table = ShmemInitHash("streamhouse stats table", max_entries(),
 						  max_entries(), &info,
 						  HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
-	LWLockRelease(AddinShmemInitLock);
 }
 
 /* Called once, from _PG_init. */
 void
 sth_stats_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	sth_shmem_register(request_shmem, startup_shmem);
 }
 
 /* Of a topic of this database (group_id 0), or of one of its groups. */

@@ -34,6 +34,7 @@
 #include <signal.h>
 
 #include "base/compat.h"
+#include "base/shmem.h"
 #include "base/wakeup.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -63,9 +64,6 @@ static WakeupShared *shared = NULL;
 static SthWorkerPlace *my_place = NULL; /* in a worker */
 static bool has_parked = false; /* this backend has */
 
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-
 static Size
 shared_size(void)
 {
@@ -76,8 +74,6 @@ shared_size(void)
 static void
 request_shmem(void)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
 	RequestAddinShmemSpace(shared_size());
 	RequestNamedLWLockTranche("streamhouse workers", 1);
 }
@@ -87,9 +83,6 @@ startup_shmem(void)
 {
 	bool		found;
 
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("streamhouse workers", shared_size(), &found);
 	if (!found)
 	{
@@ -98,17 +91,13 @@ startup_shmem(void)
 		shared->launcher = NOBODY;
 		shared->nparked = MaxBackends;
 	}
-	LWLockRelease(AddinShmemInitLock);
 }
 
 /* Called once, from _PG_init. */
 void
 sth_wakeup_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	sth_shmem_register(request_shmem, startup_shmem);
 }
 
 /* The functions down to the next section want the lock held. */

@@ -473,9 +473,12 @@ sth_topic_relid(int32 topic_id)
 	return relid;
 }
 
-/* Likewise of the topic that a log is a partition of, and which one. */
+/*
+ * Likewise of the topic that a log is a partition of; that topic's number, and
+ * which partition, go where who wants to know says.
+ */
 Oid
-sth_log_relid(int32 log_id, int *partition)
+sth_log_relid(int32 log_id, int32 *topic, int *partition)
 {
 	const SthRelations *relations = sth_relations();
 	Snapshot	snapshot = sth_fresh_snapshot();
@@ -492,9 +495,12 @@ sth_log_relid(int32 log_id, int *partition)
 		FormData_sth_log *form = (FormData_sth_log *) GETSTRUCT(tuple);
 
 		topic_id = form->topic_id;
-		*partition = form->partition;
+		if (partition != NULL)
+			*partition = form->partition;
 	}
 	sth_catalog_end(scan);
 	UnregisterSnapshot(snapshot);
+	if (topic != NULL)
+		*topic = topic_id;
 	return topic_id != 0 ? sth_topic_relid(topic_id) : InvalidOid;
 }

@@ -68,7 +68,7 @@ extern void sth_topic_check_partition(const SthTopic *topic, const char *name,
 extern SthAssigned sth_assigned_column(const char *name);
 extern SthLayout sth_attribute_layout(Form_pg_attribute att);
 extern Oid	sth_topic_relid(int32 topic_id);
-extern Oid	sth_log_relid(int32 log_id, int *partition);
+extern Oid	sth_log_relid(int32 log_id, int32 *topic, int *partition);
 extern int64 sth_log_start_offset(int32 log_id, Snapshot snapshot);
 
 #endif							/* STH_CATALOG_TOPIC_H */

@@ -32,6 +32,7 @@
 #include "access/xact.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/shmem.h"
 #include "consume/claim.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
@@ -72,14 +73,9 @@ static ClaimsShared *shared = NULL;
 static HTAB *claims = NULL;
 static MyClaim *my_claims = NULL;
 
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-
 static void
 request_shmem(void)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
 	RequestAddinShmemSpace(sizeof(ClaimsShared));
 	RequestAddinShmemSpace(hash_estimate_size(sth_max_logs, sizeof(Claim)));
 	RequestNamedLWLockTranche("streamhouse claims", 1);
@@ -91,9 +87,6 @@ startup_shmem(void)
 	HASHCTL		info;
 	bool		found;
 
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("streamhouse claims", sizeof(ClaimsShared), &found);
 	if (!found)
 	{
@@ -105,7 +98,6 @@ startup_shmem(void)
 	claims = ShmemInitHash("streamhouse claims table", sth_max_logs,
 						   sth_max_logs, &info,
 						   HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
-	LWLockRelease(AddinShmemInitLock);
 }
 
 static ClaimKey
@@ -331,9 +323,6 @@ at_transaction_event(XactEvent event, void *arg)
 void
 sth_claim_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	sth_shmem_register(request_shmem, startup_shmem);
 	RegisterXactCallback(at_transaction_event, NULL);
 }

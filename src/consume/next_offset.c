@@ -27,8 +27,7 @@ PG_FUNCTION_INFO_V1(sth_unflushed);
 static bool
 log_is_visible(int32 log_id)
 {
-	int			partition;
-	Oid			relid = sth_log_relid(log_id, &partition);
+	Oid			relid = sth_log_relid(log_id, NULL, NULL);
 
 	return OidIsValid(relid) && sth_topic_is_visible(relid);
 }

@@ -270,6 +270,7 @@ sth_poll(PG_FUNCTION_ARGS)
 	deadline = deadline_after(PG_GETARG_INTERVAL_P(4));
 
 	poll.rel = sth_topic_open_for_select(sth_topic_argument(fcinfo, 1));
+	sth_topic_check_result(fcinfo, poll.rel);
 	poll.topic = sth_topic_get(poll.rel);
 	poll.group_id = sth_group_lock(poll.topic, RelationGetRelationName(poll.rel),
 								   poll.group);

@@ -109,6 +109,7 @@ sth_read(PG_FUNCTION_ARGS)
 	limits.records = sth_positive_argument(fcinfo, 3, "max_records");
 	limits.bytes = sth_positive_argument(fcinfo, 4, "max_bytes");
 	rel = sth_topic_open_for_select(sth_topic_argument(fcinfo, 0));
+	sth_topic_check_result(fcinfo, rel);
 	topic = sth_topic_get(rel);
 	check_position(rel, topic, partition, from, snapshot);
 

@@ -11,6 +11,7 @@
 #include "catalog/topic.h"
 #include "consume/prepared.h"
 #include "consume/topic_argument.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -50,6 +51,38 @@ sth_topic_open_for_select(Oid relid)
 					   get_relkind_objtype(get_rel_relkind(relid)),
 					   get_rel_name(relid));
 	return sth_topic_open(relid, AccessShareLock);
+}
+
+/*
+ * Raises an error if the topic, which the function has just locked, has other
+ * columns than the statement expects: nothing locks it while the statement is
+ * planned.
+ */
+void
+sth_topic_check_result(FunctionCallInfo fcinfo, Relation rel)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TupleDesc	desc = RelationGetDescr(rel);
+	TupleDesc	expected;
+	bool		same;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo) ||
+		rsinfo->expectedDesc == NULL)
+		return;
+	expected = rsinfo->expectedDesc;
+	same = expected->natts == desc->natts;
+	for (int i = 0; same && i < desc->natts; i++)
+		same = TupleDescAttr(desc, i)->attisdropped ==
+			TupleDescAttr(expected, i)->attisdropped &&
+			(TupleDescAttr(desc, i)->attisdropped ||
+			 TupleDescAttr(desc, i)->atttypid ==
+			 TupleDescAttr(expected, i)->atttypid);
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the columns of topic \"%s\" have changed since the statement began",
+						RelationGetRelationName(rel)),
+				 errhint("The transaction might succeed if retried.")));
 }
 
 /* The attribute numbers of all columns. */

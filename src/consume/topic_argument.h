@@ -15,6 +15,7 @@
 extern Oid	sth_topic_argument(FunctionCallInfo fcinfo, int n);
 extern bool sth_topic_can_select(Oid relid);
 extern Relation sth_topic_open_for_select(Oid relid);
+extern void sth_topic_check_result(FunctionCallInfo fcinfo, Relation rel);
 extern Bitmapset *sth_all_columns(Relation rel);
 
 #endif							/* STH_CONSUME_TOPIC_ARGUMENT_H */

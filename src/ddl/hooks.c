@@ -25,6 +25,7 @@
 
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/utility.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
@@ -35,7 +36,6 @@
 #include "ddl/ddl.h"
 #include "log/log.h"
 #include "miscadmin.h"
-#include "tcop/utility.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -183,19 +183,6 @@ note_altered(AlterTableStmt *stmt)
 }
 
 static void
-run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
-			ProcessUtilityContext context, ParamListInfo params,
-			QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_ProcessUtility_hook)
-		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params,
-								 env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query, read_only_tree, context, params,
-								env, dest, qc);
-}
-
-static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		   ProcessUtilityContext context, ParamListInfo params,
 		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
@@ -206,8 +193,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	{
 		if (IsA(pstmt->utilityStmt, AlterTableStmt) && !IsBinaryUpgrade)
 			note_altered((AlterTableStmt *) pstmt->utilityStmt);
-		run_utility(pstmt, query, read_only_tree, context, params, env, dest,
-					qc);
+		sth_run_utility(prev_ProcessUtility_hook, pstmt, query, read_only_tree,
+						context, params, env, dest, qc);
 		sync_touched(depth);
 	}
 	PG_FINALLY();

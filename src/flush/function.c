@@ -117,15 +117,6 @@ check_failures(const char *topic, const Target *target)
 			 errhint("It is tried again by itself, and by the next flush().")));
 }
 
-static bool
-is_gone(int32 log_id)
-{
-	int32		topic_id;
-	Oid			relid;
-
-	return !sth_owner_find_topic(log_id, &topic_id, &relid);
-}
-
 /* Waits for the segments of one log, or until it is dropped. */
 static void
 wait_for_target(const char *topic, const Target *target)
@@ -134,7 +125,7 @@ wait_for_target(const char *topic, const Target *target)
 	TimestampTz ask_at = GetCurrentTimestamp();
 
 	while (flushed_until(target->log_id) < target->wanted &&
-		   !is_gone(target->log_id))
+		   OidIsValid(sth_log_relid(target->log_id, NULL, NULL)))
 	{
 		uint32		ignored;
 

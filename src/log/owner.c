@@ -34,6 +34,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
+#include "catalog/topic.h"
 #include "commands/extension.h"
 #include "log/owner.h"
 #include "miscadmin.h"
@@ -72,45 +73,18 @@ sth_owner_lock(void)
 	LockDatabaseObject(sth_relations()->tail, InvalidOid, 0, ExclusiveLock);
 }
 
-/* The topic of a log, and its table; false if the log is gone. */
-bool
-sth_owner_find_topic(int32 log_id, int32 *topic_id, Oid *relid)
-{
-	const SthRelations *relations = sth_relations();
-	Snapshot	snapshot = sth_fresh_snapshot();
-	SthCatalogScan *scan;
-	HeapTuple	tuple;
-
-	scan = sth_catalog_begin(relations->log, relations->log_pkey,
-							 AccessShareLock, snapshot, Anum_sth_log_log_id,
-							 Int32GetDatum(log_id), INT4OID);
-	tuple = sth_catalog_next(scan);
-	*topic_id = tuple == NULL ? 0 :
-		((FormData_sth_log *) GETSTRUCT(tuple))->topic_id;
-	sth_catalog_end(scan);
-	scan = sth_catalog_begin(relations->topic, relations->topic_pkey,
-							 AccessShareLock, snapshot,
-							 Anum_sth_topic_topic_id,
-							 Int32GetDatum(*topic_id), INT4OID);
-	tuple = sth_catalog_next(scan);
-	*relid = tuple == NULL ? InvalidOid :
-		((FormData_sth_topic *) GETSTRUCT(tuple))->relid;
-	sth_catalog_end(scan);
-	UnregisterSnapshot(snapshot);
-	return OidIsValid(*relid);
-}
-
 /* Locks the topic of a log, if it is there and nobody else has it. */
 SthLogLock
 sth_owner_lock_log(int32 log_id, int32 *topic_id, Oid *relid)
 {
-	if (!sth_owner_find_topic(log_id, topic_id, relid))
+	*relid = sth_log_relid(log_id, topic_id, NULL);
+	if (!OidIsValid(*relid))
 		return STH_LOG_GONE;
 	if (!ConditionalLockRelationOid(*relid, STH_LOG_LOCKMODE))
 		return STH_LOG_BUSY;
 	/* while it was not locked it may have gone */
-	return sth_owner_find_topic(log_id, topic_id, relid) ? STH_LOG_LOCKED :
-		STH_LOG_GONE;
+	return OidIsValid(sth_log_relid(log_id, topic_id, NULL)) ?
+		STH_LOG_LOCKED : STH_LOG_GONE;
 }
 
 /*

@@ -26,7 +26,6 @@ typedef bool (*SthLogWork) (int32 log_id, void *arg);
 
 extern bool sth_owner_keep_extension(void);
 extern void sth_owner_lock(void);
-extern bool sth_owner_find_topic(int32 log_id, int32 *topic_id, Oid *relid);
 extern SthLogLock sth_owner_lock_log(int32 log_id, int32 *topic_id, Oid *relid);
 extern bool sth_owner_work(int32 log_id, SthLogWork work, void *arg);
 extern Oid	sth_owner_list_logs(List **log_ids);

@@ -33,6 +33,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/shmem.h"
 #include "log/sequencer.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -88,9 +89,6 @@ static SequencerShared *shared = NULL;
 static HTAB *sequences = NULL;
 static bool turn_is_on = false; /* this backend's counter is odd */
 
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-
 static Size
 shared_size(void)
 {
@@ -101,8 +99,6 @@ shared_size(void)
 static void
 request_shmem(void)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
 	RequestAddinShmemSpace(shared_size());
 	RequestAddinShmemSpace(hash_estimate_size(sth_max_logs,
 											  sizeof(SthSequence)));
@@ -115,10 +111,6 @@ startup_shmem(void)
 	HASHCTL		info;
 	bool		found;
 
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("streamhouse sequencer", shared_size(), &found);
 	if (!found)
 	{
@@ -133,16 +125,12 @@ startup_shmem(void)
 	info.entrysize = sizeof(SthSequence);
 	sequences = ShmemInitHash("streamhouse logs", sth_max_logs, sth_max_logs,
 							  &info, HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
-	LWLockRelease(AddinShmemInitLock);
 }
 
 void
 sth_sequencer_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	sth_shmem_register(request_shmem, startup_shmem);
 }
 
 static SequenceKey

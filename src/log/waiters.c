@@ -21,6 +21,7 @@
 
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/shmem.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -47,9 +48,6 @@ typedef struct WaitersShared
 static WaitersShared *shared = NULL;
 static bool waiting = false;	/* this backend's place is announced */
 
-static shmem_request_hook_type prev_shmem_request_hook = NULL;
-static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-
 static Size
 shared_size(void)
 {
@@ -60,8 +58,6 @@ shared_size(void)
 static void
 request_shmem(void)
 {
-	if (prev_shmem_request_hook)
-		prev_shmem_request_hook();
 	RequestAddinShmemSpace(shared_size());
 }
 
@@ -70,9 +66,6 @@ startup_shmem(void)
 {
 	bool		found;
 
-	if (prev_shmem_startup_hook)
-		prev_shmem_startup_hook();
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("streamhouse waiters", shared_size(), &found);
 	if (!found)
 	{
@@ -84,7 +77,6 @@ startup_shmem(void)
 			pg_atomic_init_u32(&shared->waiters[i].topic_id, 0);
 		}
 	}
-	LWLockRelease(AddinShmemInitLock);
 }
 
 /*
@@ -171,9 +163,6 @@ at_transaction_event(XactEvent event, void *arg)
 void
 sth_waiters_init(void)
 {
-	prev_shmem_request_hook = shmem_request_hook;
-	shmem_request_hook = request_shmem;
-	prev_shmem_startup_hook = shmem_startup_hook;
-	shmem_startup_hook = startup_shmem;
+	sth_shmem_register(request_shmem, startup_shmem);
 	RegisterXactCallback(at_transaction_event, NULL);
 }

@@ -32,7 +32,7 @@ emit_turn(ReturnSetInfo *rsinfo, const SthTurn *turn, int index)
 	if (index >= 0)
 	{
 		int			partition;
-		Oid			relid = sth_log_relid(turn->log_ids[index], &partition);
+		Oid			relid = sth_log_relid(turn->log_ids[index], NULL, &partition);
 
 		if (!OidIsValid(relid) || !sth_topic_is_visible(relid))
 			return;

@@ -29,6 +29,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/utility.h"
 #include "base/wakeup.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
@@ -37,7 +38,6 @@
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
-#include "tcop/utility.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "worker/worker.h"
@@ -147,34 +147,21 @@ park_for(Node *statement)
 }
 
 static void
-run_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
-			ProcessUtilityContext context, ParamListInfo params,
-			QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_ProcessUtility_hook)
-		prev_ProcessUtility_hook(pstmt, query, read_only_tree, context, params,
-								 env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query, read_only_tree, context, params,
-								env, dest, qc);
-}
-
-static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		   ProcessUtilityContext context, ParamListInfo params,
 		   QueryEnvironment *env, DestReceiver *dest, QueryCompletion *qc)
 {
 	if (find_database(pstmt->utilityStmt) == NULL)
 	{
-		run_utility(pstmt, query, read_only_tree, context, params, env, dest,
-					qc);
+		sth_run_utility(prev_ProcessUtility_hook, pstmt, query, read_only_tree,
+						context, params, env, dest, qc);
 		return;
 	}
 	PG_TRY();
 	{
 		park_for(pstmt->utilityStmt);
-		run_utility(pstmt, query, read_only_tree, context, params, env, dest,
-					qc);
+		sth_run_utility(prev_ProcessUtility_hook, pstmt, query, read_only_tree,
+						context, params, env, dest, qc);
 	}
 	PG_CATCH();
 	{
