@@ -70,13 +70,16 @@ COMMENT ON COLUMN streamhouse.tail.frame IS 'the frame, see docs/format.md';
 
 CREATE SEQUENCE streamhouse.object_id_seq AS int8;
 
--- What segments are in.  Rows come and go with the segments.
+-- What segments are in.  Rows of objects in the database come and go with the
+-- segments; of objects in buckets they are there as long as these may be.
 CREATE TABLE streamhouse.object (
     object_id   int8         NOT NULL,
     size        int8         NOT NULL,
     written_at  timestamptz  NOT NULL,
+    changed_at  timestamptz  NOT NULL,
     server      oid          NOT NULL,
-    state       text         NOT NULL,
+    state       "char"       NOT NULL,
+    key         text,
     CONSTRAINT object_pkey PRIMARY KEY (object_id)
 );
 COMMENT ON TABLE streamhouse.object IS 'internal: one row per object, which holds segments of one log or more';
@@ -84,7 +87,9 @@ COMMENT ON COLUMN streamhouse.object.object_id IS 'number of the object, never u
 COMMENT ON COLUMN streamhouse.object.size IS 'bytes, footer included';
 COMMENT ON COLUMN streamhouse.object.written_at IS 'when it was written';
 COMMENT ON COLUMN streamhouse.object.server IS 'foreign server that keeps it';
-COMMENT ON COLUMN streamhouse.object.state IS 'live: segments are in it';
+COMMENT ON COLUMN streamhouse.object.changed_at IS 'since when it has been in its state';
+COMMENT ON COLUMN streamhouse.object.state IS 'u: on its way to its bucket; l: live; o: its upload was given up; g: no segment is in it any more';
+COMMENT ON COLUMN streamhouse.object.key IS 'its key in the bucket; NULL: it is in streamhouse.object_data';
 
 -- A row fills a page, and is compressed already if it can be.
 CREATE TABLE streamhouse.object_data (
@@ -446,16 +451,21 @@ COMMENT ON COLUMN streamhouse.segments.byte_length IS 'bytes that it takes there
 COMMENT ON COLUMN streamhouse.segments.blocks IS 'number of its blocks';
 
 CREATE VIEW streamhouse.objects WITH (security_barrier) AS
-SELECT o.object_id, v.srvname AS server, o.size, o.state, o.written_at
+SELECT o.object_id, v.srvname AS server, o.key, o.size,
+       CASE o.state WHEN 'u' THEN 'uploading' WHEN 'l' THEN 'live' WHEN 'o' THEN 'orphan' WHEN 'g' THEN 'garbage' END AS state,
+       o.written_at, o.changed_at
 FROM streamhouse.object o
-     JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) o.server
-WHERE EXISTS (SELECT FROM streamhouse.segments s WHERE s.object_id OPERATOR(pg_catalog.=) o.object_id);
-COMMENT ON VIEW streamhouse.objects IS 'the objects that segments of the topics are in that the user owns, may read or may produce to';
+     LEFT JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) o.server
+WHERE EXISTS (SELECT FROM streamhouse.segments s WHERE s.object_id OPERATOR(pg_catalog.=) o.object_id)
+      OR pg_catalog.pg_has_role(v.srvowner, 'USAGE');
+COMMENT ON VIEW streamhouse.objects IS 'the objects of servers that the user owns, and those that segments of the topics are in that the user owns, may read or may produce to';
 COMMENT ON COLUMN streamhouse.objects.object_id IS 'number of the object, never used again in this database';
 COMMENT ON COLUMN streamhouse.objects.server IS 'foreign server that keeps it';
 COMMENT ON COLUMN streamhouse.objects.size IS 'bytes, footer included';
-COMMENT ON COLUMN streamhouse.objects.state IS 'live: segments are in it';
+COMMENT ON COLUMN streamhouse.objects.key IS 'its key in the bucket of the server; NULL: it is in this database';
+COMMENT ON COLUMN streamhouse.objects.state IS 'uploading: on its way to its bucket; live: segments are in it; orphan: its upload was given up; garbage: no segment is in it any more. The last two are deleted in their time';
 COMMENT ON COLUMN streamhouse.objects.written_at IS 'when it was written';
+COMMENT ON COLUMN streamhouse.objects.changed_at IS 'since when it has been in its state';
 
 CREATE FUNCTION streamhouse.group_position(group_id int, log_id int)
 RETURNS bigint
@@ -613,6 +623,22 @@ COMMENT ON COLUMN streamhouse.in_flight.began IS 'when it began to take offsets'
 COMMENT ON COLUMN streamhouse.in_flight.duration IS 'how long ago that was';
 
 --
+-- Servers
+--
+
+CREATE FUNCTION streamhouse.check_server(server name, OUT step text, OUT ok boolean, OUT detail text)
+RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sth_check_server';
+COMMENT ON FUNCTION streamhouse.check_server(name) IS
+    'does step by step with a small object what a server that keeps topics in a bucket has to be able to do, and says what works; for the server''s owner';
+
+CREATE FUNCTION streamhouse.take_over(server name)
+RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'sth_take_over';
+COMMENT ON FUNCTION streamhouse.take_over(name) IS
+    'makes this database the one that deletes objects in the bucket of a server, its own and those of the one that did so before; for the server''s owner';
+
+--
 -- Access: nothing that is not said here
 --
 
@@ -634,6 +660,8 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.produce_batch_bytes(regclass, bytea[], bytea[], int),
     streamhouse.last_produced(),
     streamhouse.partition_for(regclass, text),
+    streamhouse.check_server(name),
+    streamhouse.take_over(name),
     streamhouse.read(anyelement, int, bigint, int, int),
     streamhouse.create_group(text, regclass, text),
     streamhouse.drop_group(text, regclass),

@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "produce/commit.h"
 #include "produce/pending.h"
+#include "store/holder.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -57,6 +58,7 @@ _PG_init(void)
 	sth_prepared_init();
 	sth_relations_init();
 	sth_topic_init();
+	sth_holder_init();
 
 	/* PostgreSQL calls what is registered last first: see commit.c */
 	sth_log_init();

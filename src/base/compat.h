@@ -24,6 +24,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_database.h"
 #include "commands/explain.h"
 #include "miscadmin.h"
@@ -59,10 +60,11 @@ typedef enum SthWait
 	STH_WAIT_IN_LAUNCHER,
 	STH_WAIT_IN_WORKER,
 	STH_WAIT_FOR_PARKING,
-	STH_WAIT_FOR_FLUSH
+	STH_WAIT_FOR_FLUSH,
+	STH_WAIT_FOR_STORE
 } SthWait;
 
-#define STH_NWAITS (STH_WAIT_FOR_FLUSH + 1)
+#define STH_NWAITS (STH_WAIT_FOR_STORE + 1)
 
 /* Extensions name their wait events from 17 on. */
 static inline uint32
@@ -72,7 +74,8 @@ sth_wait_event(SthWait wait)
 	static const char *const names[STH_NWAITS] = {
 		"StreamhouseConsumeWait", "StreamhouseLogTurn",
 		"StreamhouseLauncherMain", "StreamhouseWorkerMain",
-		"StreamhouseWorkerPark", "StreamhouseFlushWait"
+		"StreamhouseWorkerPark", "StreamhouseFlushWait",
+		"StreamhouseStoreRead"
 	};
 	static uint32 events[STH_NWAITS];
 
@@ -92,6 +95,17 @@ sth_owns_database(Oid database)
 	return object_ownercheck(DatabaseRelationId, database, GetUserId());
 #else
 	return pg_database_ownercheck(database, GetUserId());
+#endif
+}
+
+/* Likewise, a foreign server? */
+static inline bool
+sth_owns_server(Oid server)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(ForeignServerRelationId, server, GetUserId());
+#else
+	return pg_foreign_server_ownercheck(server, GetUserId());
 #endif
 }
 

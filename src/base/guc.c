@@ -17,6 +17,11 @@ int			sth_max_workers = 4;
 int			sth_segment_size = 64 * 1024;
 int			sth_flush_interval = 5 * 60;
 int			sth_block_size = 256;
+int			sth_fetch_size = 4 * 1024;
+int			sth_prefetch = 8;
+int			sth_maintenance_interval = 60;
+int			sth_gc_grace = 7 * 24 * 60 * 60;
+int			sth_orphan_age = 60 * 60;
 
 #ifdef STH_FAILPOINTS
 char	   *sth_failpoint = NULL;
@@ -73,6 +78,41 @@ sth_guc_init(void)
 							&sth_block_size,
 							256, 16, 16 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.fetch_size",
+							"Sets how many bytes of a segment in a bucket are fetched by one request.",
+							"Fewer are at the beginning of a query. A block that is larger is fetched as a whole.",
+							&sth_fetch_size,
+							4 * 1024, 16, 256 * 1024,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.prefetch",
+							"Sets how many requests a query has on their way to a bucket at the same time.",
+							"It begins with one. Each takes fetch_size of memory.",
+							&sth_prefetch,
+							8, 1, 256,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.maintenance_interval",
+							"Sets how often objects in buckets are looked for that can be deleted.",
+							NULL,
+							&sth_maintenance_interval,
+							60, 1, 24 * 60 * 60,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.gc_grace",
+							"Sets how long an object stays in its bucket after the last segment in it was deleted.",
+							"A standby, a copy or a restored backup of the database reads what the bucket had not longer than this ago.",
+							&sth_gc_grace,
+							7 * 24 * 60 * 60, 0, 365 * 24 * 60 * 60,
+							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.orphan_age",
+							"Sets how long an object whose upload was broken off may still be on its way.",
+							"It is deleted after that.",
+							&sth_orphan_age,
+							60 * 60, 0, 30 * 24 * 60 * 60,
+							PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",

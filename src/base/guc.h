@@ -15,6 +15,11 @@ extern int	sth_max_workers;	/* of all databases, the launcher aside */
 extern int	sth_segment_size;	/* kB */
 extern int	sth_flush_interval; /* s */
 extern int	sth_block_size;		/* kB */
+extern int	sth_fetch_size;		/* kB */
+extern int	sth_prefetch;		/* requests */
+extern int	sth_maintenance_interval;	/* s */
+extern int	sth_gc_grace;		/* s */
+extern int	sth_orphan_age;		/* s */
 
 #ifdef STH_FAILPOINTS
 extern char *sth_failpoint;

@@ -15,6 +15,8 @@
 #include "catalog/options.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
+#include "catalog/pg_user_mapping.h"
+#include "catalog/server.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
@@ -170,14 +172,16 @@ sth_fdw_validator(PG_FUNCTION_ARGS)
 
 		sth_options_parse(options, &parsed);
 	}
+	else if (catalog == ForeignServerRelationId)
+		sth_server_check_options(options);
+	else if (catalog == UserMappingRelationId)
+		sth_server_check_mapping(options);
 	else if (options != NIL)
 	{
 		DefElem    *def = linitial_node(DefElem, options);
 
 		report_unknown_option(def->defname,
-							  catalog == ForeignServerRelationId ?
-							  "a server of the wrapper streamhouse" :
-							  "the wrapper streamhouse, its user mappings or columns",
+							  "the wrapper streamhouse, or columns of its topics",
 							  NULL, 0);
 	}
 	PG_RETURN_VOID();

@@ -1,17 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * segments.c
- *	  What streamhouse.segment and streamhouse.object say.
+ *	  What streamhouse.segment says.
  *
  * The segments of a log follow each other from its start on: each begins
  * where the one before ends.  They are found by where they end, so the one
  * that has offset n is the first with end_offset > n.  New ones come at the
  * right end of the log's index entries and old ones go at the left, so that
  * neither look crosses entries of rows that are gone.
- *
- * An object goes with its last segment.  Two transactions that each delete
- * one of the last two segments of an object see the other's still there, and
- * leave it: the worker looks for such objects when it starts.
  *
  *-------------------------------------------------------------------------
  */
@@ -191,53 +187,9 @@ sth_segments_delete(int32 log_id, int64 until)
 	return objects;
 }
 
-static SthCatalogScan *
-begin_object_scan(int64 object_id, LOCKMODE lockmode, Snapshot snapshot)
-{
-	const SthRelations *relations = sth_relations();
-
-	return sth_catalog_begin(relations->object, relations->object_pkey,
-							 lockmode, snapshot, Anum_sth_object_object_id,
-							 Int64GetDatum(object_id), INT8OID);
-}
-
-/* What is known of an object; false if there is none of this number. */
+/* Is any segment in an object? */
 bool
-sth_object_find(int64 object_id, Snapshot snapshot,
-				FormData_sth_object *object)
-{
-	SthCatalogScan *scan = begin_object_scan(object_id, AccessShareLock,
-											 snapshot);
-	HeapTuple	tuple = sth_catalog_next(scan);
-
-	if (tuple != NULL)
-		memcpy(object, GETSTRUCT(tuple),
-			   offsetof(FormData_sth_object, server) + sizeof(Oid));
-	sth_catalog_end(scan);
-	return tuple != NULL;
-}
-
-void
-sth_object_insert(const FormData_sth_object *object, const char *state)
-{
-	Relation	rel = table_open(sth_relations()->object, RowExclusiveLock);
-	Datum		values[Natts_sth_object];
-	bool		isnull[Natts_sth_object] = {0};
-	HeapTuple	tuple;
-
-	values[Anum_sth_object_object_id - 1] = Int64GetDatum(object->object_id);
-	values[Anum_sth_object_size - 1] = Int64GetDatum(object->size);
-	values[Anum_sth_object_written_at - 1] = TimestampTzGetDatum(object->written_at);
-	values[Anum_sth_object_server - 1] = ObjectIdGetDatum(object->server);
-	values[Anum_sth_object_state - 1] = CStringGetTextDatum(state);
-	tuple = heap_form_tuple(RelationGetDescr(rel), values, isnull);
-	CatalogTupleInsert(rel, tuple);
-	heap_freetuple(tuple);
-	table_close(rel, NoLock);
-}
-
-static bool
-is_used(int64 object_id, Snapshot snapshot)
+sth_segments_use(int64 object_id, Snapshot snapshot)
 {
 	const SthRelations *relations = sth_relations();
 	SthCatalogScan *scan;
@@ -250,61 +202,4 @@ is_used(int64 object_id, Snapshot snapshot)
 	used = sth_catalog_next(scan) != NULL;
 	sth_catalog_end(scan);
 	return used;
-}
-
-/*
- * Deletes the row of an object that no segment is in any more, as far as this
- * transaction sees; false if one is.  What the object's store has of it is
- * the caller's to delete.
- */
-bool
-sth_object_delete_if_unused(int64 object_id)
-{
-	Snapshot	snapshot;
-	SthCatalogScan *scan;
-	HeapTuple	tuple;
-	bool		unused;
-
-	CommandCounterIncrement();
-	snapshot = sth_fresh_snapshot();
-	unused = !is_used(object_id, snapshot);
-	if (unused)
-	{
-		scan = begin_object_scan(object_id, RowExclusiveLock, snapshot);
-		while ((tuple = sth_catalog_next(scan)) != NULL)
-			CatalogTupleDelete(sth_catalog_relation(scan), &tuple->t_self);
-		sth_catalog_end(scan);
-	}
-	UnregisterSnapshot(snapshot);
-	return unused;
-}
-
-/* All objects that no segment is in, as a list of int64s. */
-List *
-sth_objects_unused(void)
-{
-	Relation	rel = table_open(sth_relations()->object, AccessShareLock);
-	Snapshot	snapshot = sth_fresh_snapshot();
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0,
-										  NULL);
-	HeapTuple	tuple;
-	List	   *objects = NIL;
-
-	while ((tuple = systable_getnext(scan)) != NULL)
-	{
-		int64		object_id = ((FormData_sth_object *) GETSTRUCT(tuple))->object_id;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!is_used(object_id, snapshot))
-		{
-			int64	   *item = palloc(sizeof(int64));
-
-			*item = object_id;
-			objects = lappend(objects, item);
-		}
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
-	return objects;
 }

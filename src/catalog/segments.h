@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * segments.h
- *	  What streamhouse.segment and streamhouse.object say.
+ *	  What streamhouse.segment says.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,23 +41,6 @@ typedef struct FormData_sth_segment
 #define Anum_sth_segment_length 10
 #define Anum_sth_segment_block_index 11
 
-/* Columns of streamhouse.object */
-typedef struct FormData_sth_object
-{
-	int64		object_id;
-	int64		size;
-	TimestampTz written_at;
-	Oid			server;
-	/* text state follows */
-} FormData_sth_object;
-
-#define Natts_sth_object 5
-#define Anum_sth_object_object_id 1
-#define Anum_sth_object_size 2
-#define Anum_sth_object_written_at 3
-#define Anum_sth_object_server 4
-#define Anum_sth_object_state 5
-
 typedef struct SthSegmentScan SthSegmentScan;
 
 extern SthSegmentScan *sth_segments_begin(Snapshot snapshot);
@@ -71,11 +54,6 @@ extern int64 sth_segments_log_end(int32 log_id, Snapshot snapshot);
 extern void sth_segment_insert(const FormData_sth_segment *segment,
 							   const void *index, Size index_len);
 extern List *sth_segments_delete(int32 log_id, int64 until);
-extern bool sth_object_find(int64 object_id, Snapshot snapshot,
-							FormData_sth_object *object);
-extern void sth_object_insert(const FormData_sth_object *object,
-							  const char *state);
-extern bool sth_object_delete_if_unused(int64 object_id);
-extern List *sth_objects_unused(void);
+extern bool sth_segments_use(int64 object_id, Snapshot snapshot);
 
 #endif							/* STH_CATALOG_SEGMENTS_H */

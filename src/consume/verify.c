@@ -28,6 +28,7 @@
 #include "access/xlog.h"
 #include "base/compat.h"
 #include "catalog/pg_type.h"
+#include "catalog/objects.h"
 #include "catalog/relations.h"
 #include "catalog/segments.h"
 #include "catalog/topic.h"

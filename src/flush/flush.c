@@ -3,266 +3,129 @@
  * flush.c
  *	  Moving rows from the tail to segments.
  *
- * A turn makes one object of what is due, in one transaction:
+ * A turn makes one object of what is due.  In a transaction, with the locks
+ * on the extension and the database's log-owner lock (log/owner.c):
  *
- *	1. the locks on the extension and the database's log-owner lock, until the
- *	   commit (log/owner.c);
- *	2. for each log that is due, its topic is locked against DDL and against
- *	   who moves its start, or the log is left for later;
- *	3. under a snapshot taken then, the frames of its tail are read as an
+ *	1. each log that is due has its topic locked against DDL and against who
+ *	   moves its start, or is left for later;
+ *	2. under a snapshot taken then, the frames of its tail are read as an
  *	   ordered reader reads them, from the end of its newest segment or its
- *	   start on, up to the first gap or the size of a segment, and encoded;
- *	   voids become part of the segment's range;
- *	4. the object gets its footer and is whole;
- *	5. it and its segments are made known;
- *	6. the rows of the tail that were encoded are deleted, and counted: if
- *	   they are not as many as were, that is an error.
+ *	   start on, up to the first gap or the size of a segment, and encoded
+ *	   (encode.c);
+ *	3. the object gets its footer and is whole.
  *
- * Rows that a log gets meanwhile are not in the snapshot and stay.  A
- * transaction that is about to commit rows below others that are visible has
- * left a gap, at which the flush stops; so a segment's range has nothing that
- * could still appear.  Whole frames are taken, so a frame is in a segment or
- * in the tail.  Of staged rows a part may be: the row that points to them
- * stays until all of them are gone.
+ * If it is kept in the database, the same transaction makes its segments known
+ * and deletes from the tail what is in them (register.c).  If it is for a
+ * bucket:
  *
- * Failure: all of it is one transaction.  Before its commit nothing has
- * changed, and what was written is dead tuples; after it all has.  An error is
- * logged, and does not end the worker.  If the object had several logs, each
- * gets one of its own next, so that one that cannot be flushed does not keep
- * the others back; a single log is tried again after a second, two, four, at
- * most five minutes.
+ *	3. the object gets its row in the ledger, as uploading, and the
+ *	   transaction commits, to disk: what was encoded is durable before the
+ *	   first byte of it is sent;
+ *	4. it is sent, with no transaction, snapshot or lock.  Meanwhile the
+ *	   worker goes on with its turns, closes gaps, and encodes a second one;
+ *	5. when it is there, another transaction with the log-owner lock makes its
+ *	   segments known, and the object live.  Those of topics that are locked
+ *	   by somebody wait for another.
  *
- * Memory: "streamhouse flush", for a turn.
+ * Failure: before the commit of what makes a segment known its rows are in the
+ * tail, after it in the segment.  A transaction that fails has changed
+ * nothing.  A worker that ends leaves an object as uploading, which the next
+ * one gives up (look.c); so does one that cannot send it or make it known.
+ * The rows are encoded again then, for an object of another key.
+ *
+ * An error is logged, and does not end the worker.  If the object had several
+ * logs and it is not the store that failed, each gets one of its own next, so
+ * that one that cannot be flushed does not keep the others back; a single log
+ * is tried again after a second, two, four, at most five minutes.  A server
+ * has two objects under way at most, and they do not keep back others'.
+ *
+ * Memory: "streamhouse flush", for each object, until it is done with.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/relation.h"
 #include "access/xact.h"
 #include "base/compat.h"
 #include "base/failpoint.h"
-#include "base/guc.h"
+#include "catalog/objects.h"
 #include "catalog/relations.h"
-#include "catalog/topic.h"
 #include "flush/flush.h"
-#include "log/frames.h"
+#include "flush/garbage.h"
+#include "flush/object.h"
 #include "log/log.h"
 #include "log/owner.h"
-#include "log/tail.h"
-#include "log/unflushed.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "segment/remove.h"
-#include "segment/writer.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-/* An object has not more segments than this. */
-#define MAX_LOGS 1000
+/* Of one server: one is encoded while the other is sent. */
+#define MAX_UPLOADS 2
 
-/* A segment is made of not more rows of the tail than this. */
-#define MAX_TUPLES (8 * 1024 * 1024)
-
-/* When to look again whether the extension stays. */
+/* When to look again whether the extension stays, or a topic is free. */
 #define BUSY_MS 100
 
-/* A log of the object at hand. */
-typedef struct FlushedLog
+/* Objects on their way to buckets, or waiting for topics to be free. */
+static List *uploads = NIL;
+
+/* The log that the last object began with, so that all have their turn. */
+static int32 last_log = 0;
+
+static SthFlush *
+begin_flush(Oid tail)
 {
-	SthUnflushed *note;
-	int32		topic_id;
-	SthFlushEnd how;
-	int64		base_offset;	/* of its segment; empty: it has none */
-	int64		end_offset;
-	int64		ntuples;		/* of the tail, encoded */
-	int64		bytes;
-} FlushedLog;
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "streamhouse flush",
+												  ALLOCSET_DEFAULT_SIZES);
+	SthFlush   *flush = MemoryContextAllocZero(context, sizeof(SthFlush));
 
-/* An object that is being made. */
-typedef struct Flush
-{
-	Oid			tail;
-	SthSegmentWriter *writer;	/* NULL: nothing has been encoded yet */
-	int64		bytes;
-	int			nlogs;
-	FlushedLog	logs[MAX_LOGS];
-} Flush;
-
-static int64
-segment_size(const SthTopic *topic)
-{
-	return (int64) (topic->segment_size ? topic->segment_size :
-					sth_segment_size) * 1024;
-}
-
-/* The partition of a log; -1: it is none of the topic's. */
-static int
-find_partition(const SthTopic *topic, int32 log_id)
-{
-	for (int i = 0; i < topic->npartitions; i++)
-		if (topic->log_ids[i] == log_id)
-			return i;
-	return -1;
-}
-
-/*
- * Encodes what there is of a log's tail, as far as may be.  log->how says
- * whether anything is left.
- */
-static void
-encode_frames(Flush *flush, FlushedLog *log, Relation rel,
-			  const SthTopic *topic, int partition, Snapshot snapshot)
-{
-	int64		limit = segment_size(topic);
-	SthFrameScan *scan = sth_frames_begin(snapshot, RelationGetRelationName(rel));
-	SthLogFrame frame;
-
-	sth_frames_seek(scan, log->note->log_id, partition, log->base_offset);
-	log->how = STH_FLUSH_ALL;
-	while (sth_frames_next(scan, &frame))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (frame.start_offset > log->end_offset)
-		{
-			log->how = STH_FLUSH_LATER;
-			/* if it is dead and nobody knows it would stop us for ever */
-			sth_log_note_gap(log->note->log_id, log->end_offset);
-			break;
-		}
-		if (log->bytes >= limit || log->ntuples >= MAX_TUPLES)
-		{
-			log->how = STH_FLUSH_MORE;
-			break;
-		}
-		if (flush->writer == NULL)
-			flush->writer = sth_segment_writer_begin(topic->server);
-		if (log->ntuples == 0)
-			sth_segment_writer_begin_log(flush->writer, rel, topic, partition,
-										 log->base_offset,
-										 sth_log_start_offset(log->note->log_id,
-															  snapshot));
-		if (!frame.is_void)
-			sth_segment_writer_add(flush->writer, frame.data, frame.len,
-								   frame.frame.nrows, frame.start_offset,
-								   (int) (log->end_offset - frame.start_offset));
-		log->end_offset = frame.end_offset;
-		log->ntuples += frame.ntuples;
-		log->bytes += frame.frame.raw_len;
-	}
-	sth_frames_end(scan);
-	if (log->ntuples > 0)
-		sth_segment_writer_end_log(flush->writer, log->end_offset);
-	flush->bytes += log->bytes;
-}
-
-/* Makes a segment of a log, if it can be done now and there is anything. */
-static void
-encode_log(Flush *flush, FlushedLog *log)
-{
-	int32		log_id = log->note->log_id;
-	Relation	rel;
-	SthTopic   *topic;
-	Snapshot	snapshot;
-	Oid			relid;
-	int			partition;
-
-	sth_unflushed_begin(flush->tail, log->note);
-	switch (sth_owner_lock_log(log_id, &log->topic_id, &relid))
-	{
-		case STH_LOG_GONE:
-			log->how = STH_FLUSH_ALL;
-			return;
-		case STH_LOG_BUSY:
-			log->how = STH_FLUSH_LATER;
-			return;
-		case STH_LOG_LOCKED:
-			break;
-	}
-	rel = sth_topic_open(relid, NoLock);
-	topic = sth_topic_get(rel);
-	partition = find_partition(topic, log_id);
-	if (partition >= 0)
-	{
-		snapshot = sth_fresh_snapshot();
-		log->base_offset = sth_log_tail_start(log_id, snapshot);
-		log->end_offset = log->base_offset;
-		encode_frames(flush, log, rel, topic, partition, snapshot);
-		UnregisterSnapshot(snapshot);
-	}
-	relation_close(rel, NoLock);
-}
-
-/* Deletes what was encoded of a log. */
-static void
-delete_encoded(const FlushedLog *log)
-{
-	int64		n;
-
-	if (log->ntuples == 0)
-		return;
-	n = sth_tail_delete_until(log->note->log_id, log->base_offset,
-							  log->end_offset);
-	if (n != log->ntuples)
-		elog(ERROR, "of log %d " INT64_FORMAT " rows of the tail were encoded, but " INT64_FORMAT " deleted",
-			 log->note->log_id, log->ntuples, n);
-}
-
-/* Makes an object of the logs, in a transaction. */
-static void
-make_object(Flush *flush)
-{
-	Snapshot	snapshot;
-	int			ndue = flush->nlogs;
-
-	/* the rest of those that are due is for the next object */
-	flush->nlogs = 0;
-	if (!sth_owner_keep_extension())
-		return;
-	sth_owner_lock();
-	while (flush->nlogs < ndue && flush->bytes < (int64) sth_segment_size * 1024)
-		encode_log(flush, &flush->logs[flush->nlogs++]);
-	if (flush->writer == NULL)
-		return;
-	STH_FAILPOINT("flush-encoded");
-	sth_segment_writer_finish(flush->writer);
-	STH_FAILPOINT("flush-stored");
-	/* who stores long values wants to see one */
-	snapshot = sth_fresh_snapshot();
-	sth_segment_writer_register(flush->writer);
-	UnregisterSnapshot(snapshot);
-	for (int i = 0; i < flush->nlogs; i++)
-		delete_encoded(&flush->logs[i]);
-	STH_FAILPOINT("flush-cataloged");
-	sth_segment_writer_end(flush->writer);
+	flush->context = context;
+	flush->tail = tail;
+	flush->since = GetCurrentTimestamp();
+	return flush;
 }
 
 static void
-note_success(Flush *flush)
+end_flush(SthFlush *flush)
+{
+	if (flush->writer != NULL)
+		sth_segment_writer_end(flush->writer);
+	MemoryContextDelete(flush->context);
+}
+
+/* A log has been dealt with; log->how says what is left of its tail. */
+static void
+end_log(SthFlush *flush, SthFlushedLog *log)
+{
+	/* what stopped at a gap has come some way */
+	if (log->how == STH_FLUSH_LATER && log->ntuples > 0)
+		log->how = STH_FLUSH_MORE;
+	sth_unflushed_end(flush->tail, &log->note, log->how, log->bytes,
+					  log->end_offset);
+	if (log->topic_id != 0)
+		sth_waiters_wake(log->topic_id);
+	log->pending = false;
+}
+
+/* A transaction has made segments known. */
+static void
+note_registered(SthFlush *flush)
 {
 	for (int i = 0; i < flush->nlogs; i++)
-	{
-		FlushedLog *log = &flush->logs[i];
-
-		/* what stopped at a gap has come some way */
-		if (log->how == STH_FLUSH_LATER && log->ntuples > 0)
-			log->how = STH_FLUSH_MORE;
-		sth_unflushed_end(flush->tail, log->note, log->how, log->bytes,
-						  log->end_offset);
-		if (log->topic_id != 0)
-			sth_waiters_wake(log->topic_id);
-	}
+		if (flush->logs[i].registered)
+		{
+			flush->logs[i].registered = false;
+			end_log(flush, &flush->logs[i]);
+		}
+	flush->known = true;
 }
 
-/*
- * An object could not be made.  Says so, unless the extension has gone, which
- * explains it.
- */
-static void
-note_failure(Flush *flush, const ErrorData *error)
+/* Has the extension gone that a flush was for? */
+static bool
+has_gone(SthFlush *flush)
 {
 	const SthRelations *relations;
 	bool		gone;
@@ -271,42 +134,70 @@ note_failure(Flush *flush, const ErrorData *error)
 	relations = sth_relations_if_exist();
 	gone = relations == NULL || relations->tail != flush->tail;
 	CommitTransactionCommand();
-	if (gone)
+	return gone;
+}
+
+/*
+ * An object could not be made, sent or made known.  Says so, unless the
+ * extension has gone, which explains it.
+ */
+static void
+note_failure(SthFlush *flush, const ErrorData *error, bool store_failed)
+{
+	int			nlogs = 0;
+
+	if (has_gone(flush))
 		return;
+	for (int i = 0; i < flush->nlogs; i++)
+		if (flush->logs[i].pending)
+			nlogs++;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg_plural("could not make segments of %d partition: %s",
 						   "could not make segments of %d partitions: %s",
-						   flush->nlogs, flush->nlogs, error->message),
+						   nlogs, nlogs, error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
 	for (int i = 0; i < flush->nlogs; i++)
 	{
-		FlushedLog *log = &flush->logs[i];
+		SthFlushedLog *log = &flush->logs[i];
 
-		if (flush->nlogs > 1)
-			sth_unflushed_set_alone(flush->tail, log->note);
+		if (!log->pending)
+			continue;
+		if (nlogs > 1 && !store_failed)
+			sth_unflushed_set_alone(flush->tail, &log->note);
 		else
-			sth_unflushed_end(flush->tail, log->note, STH_FLUSH_FAILED, 0, 0);
+			sth_unflushed_end(flush->tail, &log->note, STH_FLUSH_FAILED, 0, 0);
 		if (log->topic_id != 0)
 			sth_waiters_wake(log->topic_id);
 	}
 }
 
-/* Makes an object; an error becomes a note. */
-static void
-flush_in_transaction(Flush *flush)
+/* What a transaction does for an object; false: it has to be done later. */
+typedef bool (*Work) (SthFlush *flush);
+
+typedef enum Outcome
+{
+	DONE,
+	LATER,
+	FAILED
+} Outcome;
+
+/* Runs it; an error becomes a note, and the object is done with. */
+static Outcome
+in_transaction(SthFlush *flush, Work work)
 {
 	MemoryContext context = CurrentMemoryContext;
+	volatile Outcome outcome = DONE;
 
 	pgstat_report_activity(STATE_RUNNING, "writing segments");
 	PG_TRY();
 	{
 		StartTransactionCommand();
-		make_object(flush);
+		if (!work(flush))
+			outcome = LATER;
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(context);
-		note_success(flush);
 	}
 	PG_CATCH();
 	{
@@ -317,31 +208,217 @@ flush_in_transaction(Flush *flush)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
-		note_failure(flush, error);
+		note_failure(flush, error, flush->is_remote && !flush->is_sent);
 		MemoryContextSwitchTo(context);
 		FreeErrorData(error);
+		outcome = FAILED;
 	}
 	PG_END_TRY();
+	return outcome;
+}
+
+/* Encodes an object, and makes it known if that is all. */
+static bool
+make_object(SthFlush *flush)
+{
+	int			ndue = flush->nlogs;
+
+	flush->nlogs = 0;
+	if (!sth_owner_keep_extension())
+		return false;
+	sth_owner_lock();
+	sth_flush_encode(flush, ndue);
+	if (flush->writer == NULL)
+		return true;
+	STH_FAILPOINT("flush-encoded");
+	if (flush->is_remote)
+	{
+		sth_segment_writer_register_object(flush->writer);
+		/* what it has must not be lost after it has been sent */
+		ForceSyncCommit();
+	}
+	else
+	{
+		STH_FAILPOINT("flush-stored");
+		(void) sth_flush_register(flush);
+		STH_FAILPOINT("flush-cataloged");
+	}
+	return true;
+}
+
+/* Looks at an object that has been sent, and makes it known. */
+static bool
+register_object(SthFlush *flush)
+{
+	bool		done;
+
+	sth_put_check(sth_segment_writer_put(flush->writer));
+	flush->is_sent = true;
+	if (!sth_owner_keep_extension())
+		return false;
+	sth_owner_lock();
+	STH_FAILPOINT("flush-stored");
+	done = sth_flush_register(flush);
+	STH_FAILPOINT("flush-cataloged");
+	return done;
+}
+
+/* What has been sent of an object, or may have been, is of no use. */
+static bool
+give_up_object(SthFlush *flush)
+{
+	if (!sth_owner_keep_extension() || sth_relations()->tail != flush->tail)
+		return true;
+	sth_owner_lock();
+	(void) sth_object_change(sth_segment_writer_object_id(flush->writer),
+							 STH_OBJECT_UPLOADING, STH_OBJECT_ORPHAN);
+	return true;
+}
+
+/*
+ * Sends an object.  Until it is there its logs have their notes back, so that
+ * everybody sees since when rows wait.
+ */
+static void
+begin_upload(SthFlush *flush)
+{
+	MemoryContext old;
+
+	STH_FAILPOINT("flush-uploading");
+	for (int i = 0; i < flush->nlogs; i++)
+	{
+		SthFlushedLog *log = &flush->logs[i];
+
+		if (log->ntuples == 0)
+		{
+			end_log(flush, log);
+			continue;
+		}
+		sth_unflushed_end(flush->tail, &log->note, STH_FLUSH_LATER, 0, 0);
+		log->note.bytes = 0;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	sth_put_send(sth_segment_writer_put(flush->writer));
+	uploads = lappend(uploads, flush);
+	MemoryContextSwitchTo(old);
+	sth_garbage_expect();
+}
+
+/*
+ * Goes on with the objects that are on their way.  Returns when to look again
+ * at those that have arrived.
+ */
+static TimestampTz
+advance_uploads(Oid tail)
+{
+	TimestampTz again = DT_NOEND;
+	List	   *all = list_copy(uploads);
+	ListCell   *lc;
+
+	foreach(lc, all)
+	{
+		SthFlush   *flush = lfirst(lc);
+		Outcome		outcome;
+		bool		is_pending = false;
+
+		if (flush->tail == tail &&
+			!sth_put_is_sent(sth_segment_writer_put(flush->writer)))
+			continue;
+		outcome = flush->tail == tail ? in_transaction(flush, register_object) :
+			FAILED;
+		if (outcome == DONE)
+			note_registered(flush);
+		for (int i = 0; i < flush->nlogs; i++)
+			is_pending |= flush->logs[i].pending;
+		if (outcome != FAILED && is_pending)
+		{
+			again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
+			continue;
+		}
+		if (outcome == FAILED && flush->tail == tail && !flush->known)
+			(void) in_transaction(flush, give_up_object);
+		uploads = list_delete_ptr(uploads, flush);
+		end_flush(flush);
+	}
+	list_free(all);
+	return again;
+}
+
+static bool
+is_uploading(int32 log_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, uploads)
+	{
+		SthFlush   *flush = lfirst(lc);
+
+		for (int i = 0; i < flush->nlogs; i++)
+			if (flush->logs[i].pending && flush->logs[i].note.log_id == log_id)
+				return true;
+	}
+	return false;
+}
+
+/* The servers that have as many objects under way as they may. */
+static List *
+list_full_servers(void)
+{
+	List	   *servers = NIL;
+	ListCell   *a;
+	ListCell   *b;
+
+	foreach(a, uploads)
+	{
+		Oid			server = ((SthFlush *) lfirst(a))->server;
+		int			n = 0;
+
+		foreach(b, uploads)
+			n += ((SthFlush *) lfirst(b))->server == server;
+		if (n >= MAX_UPLOADS)
+			servers = list_append_unique_oid(servers, server);
+	}
+	return servers;
+}
+
+/* In the order of their numbers, but those after the last one first. */
+static int
+compare_logs(const ListCell *a, const ListCell *b)
+{
+	int32		log_a = ((const SthUnflushed *) lfirst(a))->log_id;
+	int32		log_b = ((const SthUnflushed *) lfirst(b))->log_id;
+	bool		before_a = log_a <= last_log;
+	bool		before_b = log_b <= last_log;
+
+	if (before_a != before_b)
+		return before_a ? 1 : -1;
+	return log_a < log_b ? -1 : log_a > log_b;
 }
 
 /* Chooses logs that are due. */
 static void
-choose(Flush *flush)
+choose(SthFlush *flush)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	List	   *notes = sth_unflushed_list(flush->tail);
 	ListCell   *lc;
 
-	foreach(lc, sth_unflushed_list(flush->tail))
+	list_sort(notes, compare_logs);
+	foreach(lc, notes)
 	{
 		SthUnflushed *note = lfirst(lc);
 
-		if (note->due > now || flush->nlogs == MAX_LOGS)
+		if (note->due > now || flush->nlogs == STH_FLUSH_MAX_LOGS ||
+			is_uploading(note->log_id))
 			continue;
 		/* of those that want an object of their own one is enough */
-		if (flush->nlogs > 0 && (note->alone || flush->logs[0].note->alone))
+		if (flush->nlogs > 0 && (note->alone || flush->logs[0].note.alone))
 			continue;
-		flush->logs[flush->nlogs++].note = note;
+		flush->logs[flush->nlogs++].note = *note;
 	}
+	if (flush->nlogs > 0)
+		last_log = flush->logs[0].note.log_id;
+	flush->full_servers = list_full_servers();
 }
 
 /* When the first log is due, those included that are already. */
@@ -352,15 +429,34 @@ next_due(Oid tail)
 	ListCell   *lc;
 
 	foreach(lc, sth_unflushed_list(tail))
-		next = Min(next, ((SthUnflushed *) lfirst(lc))->due);
+	{
+		SthUnflushed *note = lfirst(lc);
+
+		if (!is_uploading(note->log_id))
+			next = Min(next, note->due);
+	}
 	return next;
 }
 
-/* The tail of the extension, or InvalidOid; in a transaction of its own. */
-static Oid
-find_tail(void)
+/* Makes an object of the logs that are due; false if that cannot be now. */
+static bool
+make_next(Oid tail)
 {
-	return sth_owner_list_logs(NULL);
+	SthFlush   *flush = begin_flush(tail);
+	Outcome		outcome;
+
+	choose(flush);
+	outcome = flush->nlogs == 0 ? DONE : in_transaction(flush, make_object);
+	if (outcome == DONE && flush->is_remote)
+	{
+		begin_upload(flush);
+		return true;
+	}
+	if (outcome == DONE)
+		for (int i = 0; i < flush->nlogs; i++)
+			end_log(flush, &flush->logs[i]);
+	end_flush(flush);
+	return outcome != LATER;
 }
 
 /*
@@ -371,100 +467,60 @@ find_tail(void)
 TimestampTz
 sth_flush_turn(void)
 {
-	Flush	   *flush = palloc0(sizeof(Flush));
+	Oid			tail = sth_owner_list_logs(NULL);
+	TimestampTz busy;
 
-	flush->tail = find_tail();
-	if (!OidIsValid(flush->tail))
-		return DT_NOEND;
-	choose(flush);
-	if (flush->nlogs == 0)
-		return next_due(flush->tail);
-	flush_in_transaction(flush);
+	busy = advance_uploads(tail);
+	if (!OidIsValid(tail))
+		return busy;
+	busy = Min(busy, sth_garbage_turn(tail));
 	/* none was taken up: the extension is on its way out, or back */
-	if (flush->nlogs == 0)
-		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
-	return next_due(flush->tail);
+	if (!make_next(tail))
+		busy = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
+	return Min(next_due(tail), busy);
 }
 
-/*
- * Notes what a log's tail has, as if it had just been committed; false if it
- * cannot be looked at now.
- */
-static bool
-look_at_log(int32 log_id, void *arg)
+/* Is anything on its way that only this process can finish? */
+bool
+sth_flush_is_busy(void)
 {
-	int64		limit = (int64) sth_segment_size * 1024;
-	int64		bytes = 0;
-	int32		topic_id;
-	Oid			relid;
-	Snapshot	snapshot;
-	SthTailScan *scan;
-	SthTailRow	row;
-	SthSequence *sequence;
+	return uploads != NIL || sth_garbage_is_busy();
+}
 
-	switch (sth_owner_lock_log(log_id, &topic_id, &relid))
+/* Has anything arrived, so that a turn has something to do? */
+static bool
+has_arrived(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, uploads)
 	{
-		case STH_LOG_GONE:
+		SthFlush   *flush = lfirst(lc);
+
+		if (!flush->is_sent &&
+			sth_put_is_sent(sth_segment_writer_put(flush->writer)))
 			return true;
-		case STH_LOG_BUSY:
-			return false;
-		case STH_LOG_LOCKED:
-			break;
 	}
-	snapshot = sth_fresh_snapshot();
-	scan = sth_tail_begin_scan(snapshot);
-	sth_tail_seek(scan, log_id, STH_STAGE_NONE,
-				  sth_log_tail_start(log_id, snapshot));
-	while (bytes < limit && sth_tail_next(scan, &row))
-	{
-		CHECK_FOR_INTERRUPTS();
-		/* staged rows are many */
-		bytes += row.kind == STH_FRAME_STAGED ? limit : (int64) row.frame_len;
-	}
-	sth_tail_end_scan(scan);
-	UnregisterSnapshot(snapshot);
-	if (bytes == 0)
-		return true;
-	sequence = sth_log_try_open(log_id);
-	if (sequence != NULL && sth_unflushed_since(sth_relations()->tail, log_id) == 0)
-	{
-		Relation	rel = sth_topic_open(relid, NoLock);
-		SthTopic   *topic = sth_topic_get(rel);
-
-		(void) sth_unflushed_add(sequence, bytes, GetCurrentTimestamp(),
-								 topic->segment_size, topic->flush_interval);
-		relation_close(rel, NoLock);
-	}
-	return true;
+	return sth_garbage_has_arrived();
 }
 
 /*
- * Looks at the tails of all logs, and for objects that are left over.  Called
- * by a worker that has started, as sth_flush_turn is.  False if some could not
- * be looked at, and it has to be done again.
+ * Waits for the latch, as WaitLatch does, or until a turn has something to do
+ * that was on its way; true if so.
  */
 bool
-sth_flush_look(void)
+sth_flush_wait(long timeout, uint32 wait_event)
 {
-	MemoryContext context = CurrentMemoryContext;
-	List	   *log_ids = NIL;
-	ListCell   *lc;
-	bool		complete = true;
+	TimestampTz end = timeout < 0 ? DT_NOEND :
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 
-	if (!OidIsValid(sth_owner_list_logs(&log_ids)))
-		return true;
-	foreach(lc, log_ids)
+	while (!has_arrived())
 	{
-		CHECK_FOR_INTERRUPTS();
-		complete &= sth_owner_work(lfirst_int(lc), look_at_log, NULL);
+		long		left = timeout < 0 ? -1 :
+			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+
+		if ((sth_store_drive(left, wait_event) & WL_LATCH_SET) != 0 || left == 0)
+			return has_arrived();
 	}
-	StartTransactionCommand();
-	if (sth_owner_keep_extension())
-	{
-		sth_owner_lock();
-		sth_objects_remove_unused();
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return complete;
+	return true;
 }

@@ -20,9 +20,9 @@
 
 /* Fetches a range of the object; an error if it is not there. */
 static uint8 *
-fetch(const SthObjectRange *range, Snapshot snapshot)
+fetch(const SthObjectRange *range, Oid server, Snapshot snapshot)
 {
-	SthStore   *store = sth_store_open(snapshot);
+	SthStore   *store = sth_store_open(server, snapshot);
 	SthGet		get;
 
 	get.object_id = range->object_id;
@@ -83,12 +83,12 @@ sth_segment_check_footer(const FormData_sth_segment *segment,
 	SthFault	fault;
 
 	range.position = Max(object->size, STH_TRAILER_LEN) - STH_TRAILER_LEN;
-	if (sth_trailer_parse(fetch(&range, snapshot), object->size, &trailer,
+	if (sth_trailer_parse(fetch(&range, object->server, snapshot), object->size, &trailer,
 						  &fault) != STH_CODEC_OK)
 		sth_report_fault(&fault, &range);
 	range.position = trailer.footer_position;
 	range.len = trailer.footer_len;
-	if (sth_footer_open(fetch(&range, snapshot), &trailer, &footer,
+	if (sth_footer_open(fetch(&range, object->server, snapshot), &trailer, &footer,
 						&fault) != STH_CODEC_OK)
 		sth_report_fault(&fault, &range);
 	if (!has_segment(&footer, segment, index))

@@ -8,6 +8,7 @@
 #ifndef STH_SEGMENT_CHECK_H
 #define STH_SEGMENT_CHECK_H
 
+#include "catalog/objects.h"
 #include "catalog/segments.h"
 
 extern void sth_segment_check_footer(const FormData_sth_segment *segment,

@@ -28,7 +28,9 @@
 #include "codec/block_reader.h"
 #include "codec/footer.h"
 #include "miscadmin.h"
+#include "segment/ahead.h"
 #include "segment/fault.h"
+#include "segment/places.h"
 #include "segment/reader.h"
 #include "store/store.h"
 #include "utils/memutils.h"
@@ -46,6 +48,8 @@ struct SthSegmentReader
 	bool		check_all;		/* what is not asked for, too */
 	SthSegmentScan *scan;
 	SthStore   *store;
+	SthPlaces  *places;			/* these two of a store that is far away */
+	SthAhead   *ahead;
 	SthBlockReader *blocks;
 	MemoryContextCallback callback;
 	SthSegmentStats stats;
@@ -58,7 +62,8 @@ struct SthSegmentReader
 	uint32		nblocks;
 	uint32		next_block;
 	SthIndexEntry entry;		/* of the current block */
-	uint8	   *buffer;			/* its bytes */
+	uint8	   *bytes;			/* its bytes */
+	uint8	   *buffer;			/* where they are, unless they came ahead */
 	Size		buffer_size;
 };
 
@@ -149,6 +154,11 @@ sth_segment_reader_seek(SthSegmentReader *reader, int partition, int64 from)
 	reader->partition = partition;
 	reader->position = from;
 	sth_segments_seek(reader->scan, reader->topic->log_ids[partition], from);
+	if (reader->ahead != NULL)
+	{
+		sth_places_seek(reader->places, reader->topic->log_ids[partition], from);
+		sth_ahead_forget(reader->ahead);
+	}
 	MemoryContextSwitchTo(old);
 }
 
@@ -263,8 +273,6 @@ fetch(SthSegmentReader *reader, Size from, Size until)
 
 	if (from == until)
 		return;
-	if (reader->store == NULL)
-		reader->store = sth_store_open(reader->snapshot);
 	get.object_id = reader->segment.object_id;
 	get.position = reader->entry.position + from;
 	get.len = until - from;
@@ -330,6 +338,42 @@ is_wanted(const SthSegmentReader *reader, const SthChunk *chunk)
 		reader->wanted[chunk->column.attnum - 1];
 }
 
+/* Opens the store; if it is far away, what comes next will be fetched ahead. */
+static void
+open_store(SthSegmentReader *reader)
+{
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+	reader->store = sth_store_open(reader->topic->server, reader->snapshot);
+	if (sth_store_is_remote(reader->store))
+	{
+		reader->places = sth_places_begin(reader->snapshot);
+		sth_places_seek(reader->places,
+						reader->topic->log_ids[reader->partition],
+						reader->position);
+		reader->ahead = sth_ahead_begin(reader->store, sth_places_next,
+										reader->places);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Takes the current block, all of it, from what comes ahead. */
+static void
+take_block(SthSegmentReader *reader)
+{
+	const SthIndexEntry *entry = &reader->entry;
+	SthBlockPlace place = {reader->segment.object_id, entry->position, entry->len};
+
+	reader->bytes = sth_ahead_take(reader->ahead, &place);
+	if (reader->bytes == NULL)
+	{
+		SthObjectRange range = make_range(reader, entry->position, entry->len);
+
+		sth_report_missing(&range);
+	}
+	reader->stats.bytes += entry->len;
+}
+
 /* Fetches what is asked for of the current block, neighbours at once. */
 static void
 fetch_block(SthSegmentReader *reader)
@@ -340,7 +384,15 @@ fetch_block(SthSegmentReader *reader)
 	Size		at = entry->header_len;
 	Size		from = at;
 
+	if (reader->store == NULL)
+		open_store(reader);
+	if (reader->ahead != NULL)
+	{
+		take_block(reader);
+		return;
+	}
 	reserve_buffer(reader, entry->len);
+	reader->bytes = reader->buffer;
 	if (reader->check_all)
 	{
 		fetch(reader, 0, entry->len);
@@ -375,9 +427,9 @@ load_block(SthSegmentReader *reader)
 
 	fetch_block(reader);
 	if (reader->check_all &&
-		sth_block_verify(reader->buffer, entry->len, entry, &fault) != STH_CODEC_OK)
+		sth_block_verify(reader->bytes, entry->len, entry, &fault) != STH_CODEC_OK)
 		report_block(reader, &fault);
-	if (sth_block_reader_load(reader->blocks, reader->buffer, entry->len,
+	if (sth_block_reader_load(reader->blocks, reader->bytes, entry->len,
 							  entry, &fault) != STH_CODEC_OK)
 		report_block(reader, &fault);
 	reader->stats.blocks_decoded++;
@@ -478,6 +530,11 @@ void
 sth_segment_reader_end(SthSegmentReader *reader)
 {
 	sth_segments_end(reader->scan);
+	if (reader->ahead != NULL)
+	{
+		sth_ahead_forget(reader->ahead);
+		sth_places_end(reader->places);
+	}
 	if (reader->store != NULL)
 		sth_store_close(reader->store);
 	MemoryContextDelete(reader->context);

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/objects.h"
 #include "catalog/segments.h"
 #include "miscadmin.h"
 #include "segment/remove.h"
@@ -25,7 +26,7 @@ remove_unused(List *objects)
 		int64		object_id = *(int64 *) lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
-		if (sth_object_delete_if_unused(object_id))
+		if (sth_object_forget_unused(object_id))
 			sth_store_delete(object_id);
 	}
 	list_free_deep(objects);

@@ -4,14 +4,16 @@
  *	  Writing an object with segments of logs.
  *
  * Frames go to the codec's object writer, and its bytes to the store as they
- * come.  When all logs have been written, the object gets its footer, and the
- * rows of streamhouse.object and streamhouse.segment are inserted.
+ * come.  When all logs have been written, the object gets its footer.  Then it
+ * can be made known in streamhouse.object, and each of its segments in
+ * streamhouse.segment: of an object in a bucket in later transactions.
  *
- * Failure: of the embedded store all of this is the caller's transaction, and
- * an error undoes it.
+ * Failure: what the writer does to the database is the caller's transaction,
+ * and an error undoes it.
  *
  * Memory: a context of the writer's own, "streamhouse object": one block, the
- * block index so far, and the topics' descriptions.
+ * block index so far, the topics' descriptions, and all of an object that
+ * goes to a bucket.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +21,7 @@
 
 #include "base/compat.h"
 #include "base/guc.h"
+#include "catalog/objects.h"
 #include "catalog/relations.h"
 #include "catalog/segments.h"
 #include "codec/object_writer.h"
@@ -93,7 +96,7 @@ sth_segment_writer_begin(Oid server)
 	writer->row.object_id = nextval_internal(sth_relations()->object_id_seq,
 											 false);
 	writer->row.server = server;
-	writer->put = sth_put_begin(writer->row.object_id);
+	writer->put = sth_put_begin(server, writer->row.object_id);
 	MemoryContextSwitchTo(old);
 	return writer;
 }
@@ -165,8 +168,11 @@ list_columns(Relation rel, int *ncolumns)
 	return columns;
 }
 
-/* Begins the segment of a log, whose range begins at base_offset. */
-void
+/*
+ * Begins the segment of a log, whose range begins at base_offset.  Returns its
+ * number in the object.
+ */
+int
 sth_segment_writer_begin_log(SthSegmentWriter *writer, Relation rel,
 							 const SthTopic *topic, int partition,
 							 int64 base_offset, int64 start_offset)
@@ -191,6 +197,7 @@ sth_segment_writer_begin_log(SthSegmentWriter *writer, Relation rel,
 		report(writer, &fault);
 	pfree(columns);
 	MemoryContextSwitchTo(old);
+	return writer->nsegments;
 }
 
 /* Adds the rows of a frame but the first 'skip'; 'offset': of its first one. */
@@ -228,39 +235,66 @@ sth_segment_writer_finish(SthSegmentWriter *writer)
 	if (sth_object_end(writer->object, &info, writer->topics, writer->ntopics,
 					   &fault) != STH_CODEC_OK)
 		report(writer, &fault);
-	sth_put_end(writer->put);
+	sth_put_finish(writer->put);
 }
 
-/* Makes the object and its segments known. */
+/* Makes the object known: as live, or as one that is to be sent. */
 void
-sth_segment_writer_register(SthSegmentWriter *writer)
+sth_segment_writer_register_object(SthSegmentWriter *writer)
+{
+	const char *key = sth_put_key(writer->put);
+
+	writer->row.state = key ? STH_OBJECT_UPLOADING : STH_OBJECT_LIVE;
+	writer->row.changed_at = GetCurrentTimestamp();
+	sth_object_insert(&writer->row, key);
+}
+
+/* Makes a segment known. */
+void
+sth_segment_writer_register(SthSegmentWriter *writer, int i)
 {
 	const uint8 *index = sth_object_index(writer->object);
+	const SthSegment *segment = sth_object_segment(writer->object, i);
+	FormData_sth_segment row;
 
-	sth_object_insert(&writer->row, "live");
-	for (uint32 i = 0; i < writer->nsegments; i++)
-	{
-		const SthSegment *segment = sth_object_segment(writer->object, i);
-		FormData_sth_segment row;
+	row.log_id = segment->log_id;
+	row.generation = segment->generation;
+	row.base_offset = segment->base_offset;
+	row.end_offset = segment->end_offset;
+	row.record_count = segment->nrows;
+	row.min_time = segment->min_time;
+	row.max_time = segment->max_time;
+	row.object_id = writer->row.object_id;
+	row.position = segment->position;
+	row.length = segment->len;
+	sth_segment_insert(&row,
+					   index + (Size) segment->first_block * STH_INDEX_ENTRY_LEN,
+					   (Size) segment->nblocks * STH_INDEX_ENTRY_LEN);
+}
 
-		row.log_id = segment->log_id;
-		row.generation = segment->generation;
-		row.base_offset = segment->base_offset;
-		row.end_offset = segment->end_offset;
-		row.record_count = segment->nrows;
-		row.min_time = segment->min_time;
-		row.max_time = segment->max_time;
-		row.object_id = writer->row.object_id;
-		row.position = segment->position;
-		row.length = segment->len;
-		sth_segment_insert(&row,
-						   index + (Size) segment->first_block * STH_INDEX_ENTRY_LEN,
-						   (Size) segment->nblocks * STH_INDEX_ENTRY_LEN);
-	}
+/* The object as it goes to its store. */
+SthPut *
+sth_segment_writer_put(SthSegmentWriter *writer)
+{
+	return writer->put;
+}
+
+int64
+sth_segment_writer_object_id(const SthSegmentWriter *writer)
+{
+	return writer->row.object_id;
+}
+
+/* Bytes of the object so far. */
+int64
+sth_segment_writer_size(const SthSegmentWriter *writer)
+{
+	return writer->row.size;
 }
 
 void
 sth_segment_writer_end(SthSegmentWriter *writer)
 {
+	sth_put_end(writer->put);
 	MemoryContextDelete(writer->context);
 }

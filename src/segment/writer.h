@@ -9,11 +9,12 @@
 #define STH_SEGMENT_WRITER_H
 
 #include "catalog/topic.h"
+#include "store/store.h"
 
 typedef struct SthSegmentWriter SthSegmentWriter;
 
 extern SthSegmentWriter *sth_segment_writer_begin(Oid server);
-extern void sth_segment_writer_begin_log(SthSegmentWriter *writer, Relation rel,
+extern int	sth_segment_writer_begin_log(SthSegmentWriter *writer, Relation rel,
 										 const SthTopic *topic, int partition,
 										 int64 base_offset, int64 start_offset);
 extern void sth_segment_writer_add(SthSegmentWriter *writer,
@@ -22,7 +23,11 @@ extern void sth_segment_writer_add(SthSegmentWriter *writer,
 extern void sth_segment_writer_end_log(SthSegmentWriter *writer,
 									   int64 end_offset);
 extern void sth_segment_writer_finish(SthSegmentWriter *writer);
-extern void sth_segment_writer_register(SthSegmentWriter *writer);
+extern void sth_segment_writer_register_object(SthSegmentWriter *writer);
+extern void sth_segment_writer_register(SthSegmentWriter *writer, int segment);
+extern SthPut *sth_segment_writer_put(SthSegmentWriter *writer);
+extern int64 sth_segment_writer_object_id(const SthSegmentWriter *writer);
+extern int64 sth_segment_writer_size(const SthSegmentWriter *writer);
 extern void sth_segment_writer_end(SthSegmentWriter *writer);
 
 #endif							/* STH_SEGMENT_WRITER_H */

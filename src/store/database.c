@@ -31,7 +31,7 @@
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "storage/bufmgr.h"
-#include "store/store.h"
+#include "store/stores.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -52,7 +52,7 @@ typedef struct FormData_sth_object_data
 #define CHUNK_FIXED (MAXALIGN(SizeofHeapTupleHeader) + 8 + 4 + VARHDRSZ)
 #define CHUNK_LEN ((Size) (MaxHeapTupleSize - CHUNK_FIXED))
 
-struct SthPut
+struct SthDatabasePut
 {
 	Relation	relation;
 	CatalogIndexState indexes;	/* all: REINDEX CONCURRENTLY makes a second */
@@ -65,7 +65,7 @@ struct SthPut
 	HeapTuple	tuple;			/* with room for a chunk */
 };
 
-struct SthStore
+struct SthDatabaseStore
 {
 	Relation	relation;
 	Relation	index;
@@ -73,10 +73,10 @@ struct SthStore
 };
 
 /* Begins an object of a number that has none. */
-SthPut *
-sth_put_begin(int64 object_id)
+SthDatabasePut *
+sth_database_put_begin(int64 object_id)
 {
-	SthPut	   *put = palloc0(sizeof(SthPut));
+	SthDatabasePut *put = palloc0(sizeof(SthDatabasePut));
 	HeapTuple	tuple = palloc(HEAPTUPLESIZE + MaxHeapTupleSize);
 
 	put->relation = table_open(sth_relations()->object_data, RowExclusiveLock);
@@ -91,7 +91,7 @@ sth_put_begin(int64 object_id)
 }
 
 static void
-insert_index_entries(SthPut *put)
+insert_index_entries(SthDatabasePut *put)
 {
 	for (int i = 0; i < put->indexes->ri_NumIndices; i++)
 	{
@@ -116,7 +116,7 @@ insert_index_entries(SthPut *put)
  * looked for until there is none.
  */
 static void
-insert_chunk(SthPut *put)
+insert_chunk(SthDatabasePut *put)
 {
 	HeapTuple	tuple = put->tuple;
 	HeapTupleHeader header = tuple->t_data;
@@ -144,7 +144,7 @@ insert_chunk(SthPut *put)
 
 /* Appends bytes to the object. */
 void
-sth_put_write(SthPut *put, const uint8 *bytes, Size len)
+sth_database_put_write(SthDatabasePut *put, const uint8 *bytes, Size len)
 {
 	char	   *data = (char *) put->tuple->t_data + CHUNK_FIXED;
 
@@ -170,7 +170,7 @@ sth_put_write(SthPut *put, const uint8 *bytes, Size len)
 
 /* All bytes have been written. */
 void
-sth_put_end(SthPut *put)
+sth_database_put_finish(SthDatabasePut *put)
 {
 	if (put->len > 0)
 		insert_chunk(put);
@@ -181,23 +181,16 @@ sth_put_end(SthPut *put)
 }
 
 /* Opens the store to read under a snapshot that the caller keeps registered. */
-SthStore *
-sth_store_open(Snapshot snapshot)
+SthDatabaseStore *
+sth_database_open(Snapshot snapshot)
 {
-	SthStore   *store = palloc(sizeof(SthStore));
+	SthDatabaseStore *store = palloc(sizeof(SthDatabaseStore));
 
 	store->relation = table_open(sth_relations()->object_data, AccessShareLock);
 	store->index = index_open(sth_relations()->object_data_pkey,
 							  AccessShareLock);
 	store->snapshot = snapshot;
 	return store;
-}
-
-/* Says what will be waited for; nothing of the database is far away. */
-void
-sth_store_submit(SthStore *store, SthGet *get)
-{
-	get->found = false;
 }
 
 /* The bytes of a chunk, or NULL if the tuple is not a sound one. */
@@ -215,9 +208,9 @@ chunk_data(HeapTuple tuple, int32 chunk_no, Size *len)
 	return (const uint8 *) VARDATA(data);
 }
 
-/* Reads what was submitted; get->found tells whether all of it was there. */
+/* Reads a range; get->found tells whether all of it was there. */
 void
-sth_store_wait(SthStore *store, SthGet *get)
+sth_database_get(SthDatabaseStore *store, SthGet *get)
 {
 	int64		chunk_no = get->position / CHUNK_LEN;
 	Size		skip = get->position % CHUNK_LEN;
@@ -254,7 +247,7 @@ sth_store_wait(SthStore *store, SthGet *get)
 }
 
 void
-sth_store_close(SthStore *store)
+sth_database_close(SthDatabaseStore *store)
 {
 	index_close(store->index, AccessShareLock);
 	table_close(store->relation, AccessShareLock);

@@ -57,9 +57,24 @@ sth_process_begin(const char *name)
 }
 
 /*
+ * What signals have asked for is done, or ends the process; called after each
+ * sleep.  True if settings have been read anew.
+ */
+bool
+sth_process_awake(void)
+{
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
+}
+
+/*
  * Sleeps until the latch is set or the timeout, in ms, is over; -1: none.
- * What signals have asked for is done then, or has ended the process.  True
- * if settings have been read anew.
+ * Returns as sth_process_awake does.
  */
 bool
 sth_process_wait(long timeout, uint32 wait_event)
@@ -68,11 +83,5 @@ sth_process_wait(long timeout, uint32 wait_event)
 					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
 					 (timeout >= 0 ? WL_TIMEOUT : 0),
 					 timeout, wait_event);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	if (!ConfigReloadPending)
-		return false;
-	ConfigReloadPending = false;
-	ProcessConfigFile(PGC_SIGHUP);
-	return true;
+	return sth_process_awake();
 }

@@ -230,6 +230,7 @@ sth_worker_main(Datum arg)
 {
 	MemoryContext turn;
 	Oid			database;
+	bool		arrived = false;	/* what was on its way to a bucket */
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
@@ -248,7 +249,7 @@ sth_worker_main(Datum arg)
 								 ALLOCSET_DEFAULT_SIZES);
 	while (!sth_worker_is_parked())
 	{
-		if (sth_worker_take_wake() || try_again ||
+		if (sth_worker_take_wake() || try_again || arrived ||
 			flush_at <= GetCurrentTimestamp())
 		{
 			bool		stays;
@@ -262,11 +263,13 @@ sth_worker_main(Datum arg)
 			if (!stays)
 				break;
 		}
-		if (sth_worker_makes_room(try_again ? GetCurrentTimestamp() : flush_at))
+		if (sth_worker_makes_room(try_again || sth_flush_is_busy() ?
+								  GetCurrentTimestamp() : flush_at))
 			break;
+		arrived = sth_flush_wait(time_to_sleep(),
+								 sth_wait_event(STH_WAIT_IN_WORKER));
 		/* what is due may be another with other settings */
-		if (sth_process_wait(time_to_sleep(),
-							 sth_wait_event(STH_WAIT_IN_WORKER)))
+		if (sth_process_awake())
 			sth_worker_wake();
 	}
 	proc_exit(0);

@@ -22,6 +22,7 @@ extern PGDLLEXPORT void sth_worker_main(Datum arg);
 extern void sth_process_describe(BackgroundWorker *worker, const char *type,
 								 const char *function);
 extern void sth_process_begin(const char *name);
+extern bool sth_process_awake(void);
 extern bool sth_process_wait(long timeout, uint32 wait_event);
 
 /* commands.c */

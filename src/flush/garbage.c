@@ -1,0 +1,294 @@
+/*-------------------------------------------------------------------------
+ *
+ * garbage.c
+ *	  Deleting objects in buckets that nobody needs any more.
+ *
+ * The ledger, streamhouse.object, has them: garbage, in which no segment is
+ * any more, and orphans, whose upload was given up.  Garbage is deleted when
+ * it has been that for streamhouse.gc_grace, since standbys and copies of the
+ * database may still read it, and no transaction can see a segment in it.  An
+ * orphan is read by nobody, but may still be on its way, so it is deleted when
+ * it has been one for streamhouse.orphan_age.
+ *
+ * Only the database that holds the bucket deletes, and only what it or a
+ * holder before it has written (store/holder.c): what a copy finds in its
+ * ledger may be alive where it was copied from.  For each server that has
+ * objects, one after the other:
+ *
+ *	1. it is looked who holds the bucket, without a transaction;
+ *	2. a transaction lists some of the server's objects;
+ *	3. they are deleted in the bucket, without a transaction;
+ *	4. another transaction deletes their rows, and lists some more.
+ *
+ * Failure: an error, a crash or a worker that ends between these leaves rows
+ * of objects of which some are gone already.  They are listed again, and
+ * deleting what is not there is no error.
+ *
+ * Memory: "streamhouse garbage", until the objects are deleted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "base/compat.h"
+#include "base/failpoint.h"
+#include "base/guc.h"
+#include "catalog/objects.h"
+#include "catalog/relations.h"
+#include "catalog/server.h"
+#include "flush/garbage.h"
+#include "log/owner.h"
+#include "store/holder.h"
+#include "store/store.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* As many are deleted at a time; a bucket takes not more in one request. */
+#define MAX_OBJECTS 1000
+
+/* A look for garbage. */
+typedef struct Garbage
+{
+	MemoryContext context;
+	Oid			tail;
+	List	   *servers;		/* still to be looked at, the current one first */
+	SthHolder  *holder;
+	SthRemoval *removal;		/* NULL: nothing is being deleted */
+	List	   *objects;		/* that are: SthDeadObjects */
+} Garbage;
+
+static Garbage *current = NULL;
+
+/* When to look for more. */
+static TimestampTz look_at = 0;
+
+static TimestampTz
+time_ago(int seconds)
+{
+	return GetCurrentTimestamp() - (int64) seconds * USECS_PER_SEC;
+}
+
+static bool
+is_here(Garbage *garbage)
+{
+	return sth_owner_keep_extension() &&
+		sth_relations()->tail == garbage->tail;
+}
+
+static void
+list_servers(Garbage *garbage)
+{
+	if (is_here(garbage))
+		garbage->servers = sth_objects_servers();
+}
+
+/* Looks who holds the bucket of the current server. */
+static void
+begin_server(Garbage *garbage)
+{
+	Oid			server = linitial_oid(garbage->servers);
+
+	if (sth_server_get(server, true) != NULL)
+		garbage->holder = sth_holder_begin(server, STH_HOLDING_LOOK);
+	else if (is_here(garbage))
+		ereport(LOG,
+				(errmsg("%d objects of a dropped server stay in its bucket",
+						sth_objects_forget_server(server))));
+}
+
+static bool
+may_delete(const char *key, void *arg)
+{
+	return sth_holder_may_delete(((Garbage *) arg)->holder, key);
+}
+
+/* Begins to delete what may be deleted of the current server. */
+static void
+begin_removal(Garbage *garbage)
+{
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	sth_holder_check(garbage->holder);
+	if (!is_here(garbage) || !sth_holder_is_us(garbage->holder))
+		return;
+	garbage->objects = sth_objects_dead(linitial_oid(garbage->servers),
+										time_ago(sth_orphan_age),
+										time_ago(sth_gc_grace),
+										may_delete, garbage, MAX_OBJECTS);
+	foreach(lc, garbage->objects)
+		keys = lappend(keys, ((SthDeadObject *) lfirst(lc))->key);
+	if (keys != NIL)
+		garbage->removal = sth_removal_begin(linitial_oid(garbage->servers),
+											 keys);
+}
+
+static void
+forget_objects(Garbage *garbage)
+{
+	ListCell   *lc;
+
+	sth_removal_check(garbage->removal);
+	STH_FAILPOINT("garbage-deleted");
+	if (!is_here(garbage))
+		return;
+	foreach(lc, garbage->objects)
+		sth_object_delete(((SthDeadObject *) lfirst(lc))->object_id);
+}
+
+/* Runs a step; an error is logged, and false. */
+static bool
+in_transaction(Garbage *garbage, void (*step) (Garbage *garbage))
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool succeeded = true;
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		MemoryContextSwitchTo(garbage->context);
+		step(garbage);
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		ereport(WARNING,
+				(errcode(error->sqlerrcode),
+				 errmsg("could not delete objects that are not needed any more: %s",
+						error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0));
+		FreeErrorData(error);
+		succeeded = false;
+	}
+	PG_END_TRY();
+	return succeeded;
+}
+
+static void
+end_removal(Garbage *garbage)
+{
+	if (garbage->removal != NULL)
+		sth_removal_end(garbage->removal);
+	garbage->removal = NULL;
+	garbage->objects = NIL;
+}
+
+static void
+end_server(Garbage *garbage)
+{
+	end_removal(garbage);
+	if (garbage->holder != NULL)
+		sth_holder_end(garbage->holder);
+	garbage->holder = NULL;
+	garbage->servers = list_delete_first(garbage->servers);
+}
+
+/*
+ * Goes on with the current server, as far as it can without waiting; true if
+ * it is done with.
+ */
+static bool
+advance_server(Garbage *garbage)
+{
+	if (garbage->holder == NULL &&
+		(!in_transaction(garbage, begin_server) || garbage->holder == NULL))
+		return true;
+	for (;;)
+	{
+		if (garbage->removal != NULL)
+		{
+			if (!sth_removal_is_done(garbage->removal))
+				return false;
+			if (!in_transaction(garbage, forget_objects))
+				return true;
+			end_removal(garbage);
+		}
+		else if (!sth_holder_is_done(garbage->holder))
+			return false;
+		if (!in_transaction(garbage, begin_removal) ||
+			garbage->removal == NULL)
+			return true;
+	}
+}
+
+static void
+begin_garbage(Oid tail)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
+												  "streamhouse garbage",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	current = MemoryContextAllocZero(context, sizeof(Garbage));
+	current->context = context;
+	current->tail = tail;
+	(void) in_transaction(current, list_servers);
+}
+
+static void
+end_garbage(void)
+{
+	MemoryContextDelete(current->context);
+	current = NULL;
+}
+
+/* Objects come to be in a bucket, and some of them garbage one day. */
+void
+sth_garbage_expect(void)
+{
+	look_at = Min(look_at,
+				  TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+											  (int64) sth_maintenance_interval * 1000));
+}
+
+bool
+sth_garbage_is_busy(void)
+{
+	return current != NULL;
+}
+
+/* Would a turn get on? */
+bool
+sth_garbage_has_arrived(void)
+{
+	if (current == NULL)
+		return false;
+	if (current->removal != NULL)
+		return sth_removal_is_done(current->removal);
+	return current->holder == NULL || sth_holder_is_done(current->holder);
+}
+
+/*
+ * Goes on with deleting, or begins.  Called by the worker, outside of a
+ * transaction.  Returns when to call again, unless something arrives before.
+ */
+TimestampTz
+sth_garbage_turn(Oid tail)
+{
+	if (current == NULL)
+	{
+		if (look_at > GetCurrentTimestamp())
+			return look_at;
+		look_at = DT_NOEND;
+		begin_garbage(tail);
+		if (current->servers != NIL)
+			sth_garbage_expect();
+	}
+	while (current->servers != NIL)
+	{
+		if (!advance_server(current))
+			return DT_NOEND;
+		end_server(current);
+	}
+	end_garbage();
+	return look_at;
+}
