@@ -7,6 +7,7 @@ use strict;
 use warnings FATAL => 'all';
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex sha256_hex);
 use HTTP::Tiny;
+use IO::Socket::INET;
 use POSIX qw(strftime);
 
 # Keys of %arg: endpoint, access_key, secret_key, bucket; and where the
@@ -22,8 +23,35 @@ sub new
 
 # Sends a signed request for a key of the bucket, '' for the bucket itself.
 # Options: query, headers (hashes), body.  Returns what HTTP::Tiny does: status
-# 599 stands for a connection that failed, with the reason as content.
+# 599 stands for a connection that failed, with the reason as content.  A
+# connection that ends early is tried once more where that does no harm.
 sub request
+{
+	my ($self, $method, $key, %opt) = @_;
+	my ($target, $headers, $body) = $self->signed($method, $key, %opt);
+
+	return $self->{http}->request($method, $self->{endpoint} . $target, { headers => $headers, $body ne '' ? (content => $body) : () });
+}
+
+# The same over a connection of its own, without more tries; returns the
+# socket, with the request sent and nothing read.
+sub begin
+{
+	my ($self, $method, $key, %opt) = @_;
+	my ($target, $headers, $body) = $self->signed($method, $key, %opt);
+	my ($host) = $self->{endpoint} =~ m{^http://([^/]+)};
+	my $socket = IO::Socket::INET->new(PeerAddr => $host, Timeout => $self->{timeout}) // die "$host: $@\n";
+
+	local $SIG{PIPE} = 'IGNORE';
+	$socket->blocking(1);
+	print $socket join("\r\n", "$method $target HTTP/1.1", "Host: $host", 'Content-Length: ' . length $body,
+		(map { "$_: $headers->{$_}" } sort keys %$headers), '', $body);
+	$socket->flush;
+	return $socket;
+}
+
+# What is sent for a request: its target, headers and body.
+sub signed
 {
 	my ($self, $method, $key, %opt) = @_;
 	my $path = "/$self->{bucket}" . (length $key ? '/' . join('/', map { encode($_) } split m{/}, $key, -1) : '');
@@ -35,8 +63,7 @@ sub request
 	$headers{'x-amz-content-sha256'} //= sha256_hex($body);
 	$headers{'x-amz-date'} //= strftime('%Y%m%dT%H%M%SZ', gmtime);
 	$headers{authorization} = $self->sign($method, $path, $query, \%headers);
-	return $self->{http}->request($method, $self->{endpoint} . $path . ($query ne '' ? "?$query" : ''),
-		{ headers => \%headers, $body ne '' ? (content => $body) : () });
+	return ($path . ($query ne '' ? "?$query" : ''), \%headers, $body);
 }
 
 sub encode
