@@ -1,0 +1,57 @@
+# What the tests of topics in a bucket share: a server named lake, and what
+# holds between the bucket and the ledger.
+package Lake;
+
+use strict;
+use warnings FATAL => 'all';
+use Exporter 'import';
+use StreamhouseTest;
+use Test::More;
+use Workers;
+
+our @EXPORT = qw(create_lake new_worker keys_agree);
+
+# A server in the gateway's bucket.  Options go to OPTIONS; endpoint, prefix
+# and dbname are special.
+sub create_lake
+{
+	my ($node, $gateway, %opt) = @_;
+	my $dbname = delete $opt{dbname};
+	my $prefix = delete $opt{prefix} // 'lake';
+	my %options = (
+		url => 's3://' . $gateway->bucket . "/$prefix",
+		endpoint => $gateway->endpoint,
+		path_style => 'true',
+		%opt);
+	my $list = join ', ', map { "$_ '$options{$_}'" } sort keys %options;
+
+	return answer($node, sprintf(<<~'SQL', $list, $gateway->access_key, $gateway->secret_key), $dbname);
+		CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse OPTIONS (%s);
+		CREATE USER MAPPING FOR CURRENT_USER SERVER lake OPTIONS (access_key_id '%s', secret_access_key '%s');
+		SQL
+}
+
+# A worker that has read the settings of its database anew.
+sub new_worker
+{
+	my ($node, $dbname) = @_;
+	my $worker;
+
+	$dbname //= 'postgres';
+	$worker = worker_of($node, $dbname);
+	answer($node, "SELECT pg_terminate_backend($worker)");
+	return worker_of($node, $dbname, $worker);
+}
+
+# The bucket has the objects that the ledger has, and no other.
+sub keys_agree
+{
+	my ($node, $gateway, $name, %opt) = @_;
+	my $prefix = $opt{prefix} // 'lake';
+	my $ledger = answer($node, q{SELECT string_agg(key, E'\n' ORDER BY key COLLATE "C") FROM streamhouse.object WHERE key IS NOT NULL}, $opt{dbname});
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(join("\n", sort $gateway->client->all_keys("$prefix/data/")), $ledger, $name);
+}
+
+1;
