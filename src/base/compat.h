@@ -29,8 +29,10 @@
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/pathnode.h"
+#include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/memutils.h"
 #include "utils/wait_event.h"
 
 #if PG_VERSION_NUM >= 160000
@@ -81,6 +83,17 @@ sth_wait_event(SthWait wait)
 	return events[wait];
 #else
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* A set of events to wait for, until it is freed or the process ends. */
+static inline WaitEventSet *
+sth_create_wait_event_set(int nevents)
+{
+#if PG_VERSION_NUM >= 170000
+	return CreateWaitEventSet(NULL, nevents);
+#else
+	return CreateWaitEventSet(TopMemoryContext, nevents);
 #endif
 }
 
