@@ -2,7 +2,8 @@
 #
 #	make					the production build
 #	make STH_CHECKS=1		warnings are errors, assertions, failpoints
-#	make unit				tests of src/codec and shcat, which need no server
+#	make unit				tests of src/codec, shcat and what of src/s3 is plain C,
+#							which need no server
 #	make fuzz				fuzzes src/codec, FUZZ_SECONDS=10 each; "make fuzz-short"
 #							replays and mutates the corpus, without clang
 #	make bench-codec		speed of src/codec, without a server
@@ -98,6 +99,14 @@ $(unit_dir)/%_test.o: test/unit/%_test.c
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 $(unit_dir)/%_test: $(unit_dir)/%_test.o $(unit_codec)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
+
+# What of src/s3 is plain C.  Its SHA-256 is PostgreSQL's, as programs have it.
+UNIT_S3 = sigv4_test
+unit_s3 = $(patsubst %,$(unit_dir)/s3/%.o,sha256 sigv4)
+$(unit_dir)/s3/%.o: UNIT_CFLAGS += -DFRONTEND -isystem $(includedir_server)
+$(UNIT_S3:%=$(unit_dir)/%): $(unit_s3)
+$(UNIT_S3:%=$(unit_dir)/%): LIBS_CODEC += -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport \
+	$(filter -lssl -lcrypto,$(LIBS))
 -include $(wildcard $(unit_dir)/*.d $(unit_dir)/*/*.d)
 
 # Runs all of them; a test fails by its exit status or by a "not ok" line.
