@@ -2,9 +2,11 @@
 #
 #	make					the production build
 #	make STH_CHECKS=1		warnings are errors, assertions, failpoints
-#	make unit				tests of src/codec and shcat, which need no server
-#	make fuzz				fuzzes src/codec, FUZZ_SECONDS=10 each; "make fuzz-short"
-#							replays and mutates the corpus, without clang
+#	make unit				tests of src/codec, shcat and what of src/s3 is plain C,
+#							which need no server
+#	make fuzz				fuzzes what reads bytes that others wrote, FUZZ_SECONDS=10
+#							each; "make fuzz-short" replays and mutates the corpus,
+#							without clang
 #	make bench-codec		speed of src/codec, without a server
 #	make check-layers		includes against src/LAYERS
 #	make check-indent		the format; "make indent" mends it
@@ -32,7 +34,7 @@ TAP_TESTS = 1
 PG_CPPFLAGS = -Isrc -isystem $(includedir_server)
 # Leaves beside each object a .d file that names the headers it was built from.
 PG_CFLAGS = -MD -MP
-SHLIB_LINK = -llz4 -lzstd
+SHLIB_LINK = -llz4 -lzstd -lcurl
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 WARNINGS = -Wall -Wextra -Wshadow=compatible-local -Wmissing-prototypes \
@@ -98,6 +100,14 @@ $(unit_dir)/%_test.o: test/unit/%_test.c
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
 $(unit_dir)/%_test: $(unit_dir)/%_test.o $(unit_codec)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
+
+# What of src/s3 is plain C.  Its SHA-256 is PostgreSQL's, as programs have it.
+UNIT_S3 = sigv4_test xml_test answer_test
+unit_s3 = $(patsubst %,$(unit_dir)/s3/%.o,sha256 sigv4 xml answer)
+$(unit_dir)/s3/%.o: UNIT_CFLAGS += -DFRONTEND -isystem $(includedir_server)
+$(UNIT_S3:%=$(unit_dir)/%): $(unit_s3)
+$(UNIT_S3:%=$(unit_dir)/%): LIBS_CODEC += -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport \
+	$(filter -lssl -lcrypto,$(LIBS))
 -include $(wildcard $(unit_dir)/*.d $(unit_dir)/*/*.d)
 
 # Runs all of them; a test fails by its exit status or by a "not ok" line.
@@ -114,12 +124,12 @@ unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
 # FUZZ_SECONDS on each and keeps what it finds in build/fuzz; fuzz-merge takes
 # over from there what adds to the corpus in the tree.  fuzz-short needs no
 # clang: it replays that corpus and FUZZ_RUNS mutations of it, always the same.
-FUZZ = row frame block footer
+FUZZ = row frame block footer answer
 FUZZ_SECONDS = 10
 FUZZ_RUNS = 10000
 CLANG = clang-14
 FUZZ_CFLAGS = -std=gnu99 -g -MMD -MP -Isrc $(SANITIZERS)
-fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c))
+fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c) src/s3/xml.c src/s3/answer.c)
 
 build/fuzz/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -133,7 +143,7 @@ build/fuzz-short/%.o: src/%.c
 	$(CC) $(FUZZ_CFLAGS) -c -o $@ $<
 build/fuzz-short/%_fuzz: test/fuzz/%_fuzz.c test/fuzz/driver.c $(fuzz_codec:build/fuzz/%=build/fuzz-short/%)
 	$(CC) $(FUZZ_CFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_CODEC)
--include $(wildcard build/fuzz*/*.d build/fuzz*/codec/*.d)
+-include $(wildcard build/fuzz*/*.d build/fuzz*/*/*.d)
 
 fuzz: $(FUZZ:%=fuzz-%)
 $(FUZZ:%=fuzz-%): fuzz-%: build/fuzz/%_fuzz build/fuzz/seeds

@@ -6,7 +6,7 @@
 pg_major=15
 # shellcheck disable=SC2034 # for those who source this
 BUILD_PACKAGES=("postgresql-$pg_major" "postgresql-server-dev-$pg_major"
-	gcc libc6-dev make perl liblz4-dev libzstd-dev)
+	gcc libc6-dev make perl liblz4-dev libzstd-dev libcurl4-openssl-dev)
 # A real S3 server for the tests of S3 (test/t/lib/Gateway.pm), 340 MB.
 # shellcheck disable=SC2034 # for those who source this
 GATEWAY_PACKAGES=(radosgw ceph-mon ceph-osd ceph-common)
