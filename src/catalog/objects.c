@@ -325,6 +325,26 @@ typedef struct ServerObjects
 } ServerObjects;
 
 static bool
+count_object(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
+{
+	ServerObjects *objects = arg;
+
+	if (((FormData_sth_object *) GETSTRUCT(tuple))->server == objects->server)
+		objects->n++;
+	return objects->n == 0;
+}
+
+/* Has a server any objects, in a bucket or in the database? */
+bool
+sth_server_has_objects(Oid server)
+{
+	ServerObjects objects = {server, 0};
+
+	for_each_object(AccessShareLock, count_object, &objects);
+	return objects.n > 0;
+}
+
+static bool
 forget_object(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
 {
 	ServerObjects *objects = arg;

@@ -14,9 +14,9 @@
 
 /* What the state of an object may be. */
 #define STH_OBJECT_UPLOADING 'u'	/* on its way to a bucket, or was */
-#define STH_OBJECT_LIVE 'l'			/* segments are in it */
-#define STH_OBJECT_ORPHAN 'o'		/* an upload that was given up */
-#define STH_OBJECT_GARBAGE 'g'		/* no segment is in it any more */
+#define STH_OBJECT_LIVE 'l'		/* segments are in it */
+#define STH_OBJECT_ORPHAN 'o'	/* an upload that was given up */
+#define STH_OBJECT_GARBAGE 'g'	/* no segment is in it any more */
 
 /* Columns of streamhouse.object */
 typedef struct FormData_sth_object
@@ -58,6 +58,7 @@ extern void sth_object_delete(int64 object_id);
 extern List *sth_objects_unused(void);
 extern int	sth_objects_orphan_uploads(void);
 extern List *sth_objects_servers(void);
+extern bool sth_server_has_objects(Oid server);
 extern int	sth_objects_forget_server(Oid server);
 extern List *sth_objects_dead(Oid server, TimestampTz orphaned_before,
 							  TimestampTz garbage_before,

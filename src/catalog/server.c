@@ -226,6 +226,10 @@ parse_options(List *options, SthServerOptions *result, bool check_privilege)
 	result->connect_timeout = 10 * 1000;
 	result->request_timeout = 30 * 1000;
 	result->retry_timeout = 60 * 1000;
+	/* only Amazon has a name for every bucket, in most cases */
+	foreach(lc, options)
+		if (strcmp(lfirst_node(DefElem, lc)->defname, "endpoint") == 0)
+			result->path_style = true;
 	foreach(lc, options)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);
@@ -324,12 +328,12 @@ sth_server_is_remote(Oid oid)
 
 	if (server != NULL)
 		foreach(lc, server->options)
-		{
-			DefElem    *def = lfirst_node(DefElem, lc);
+	{
+		DefElem    *def = lfirst_node(DefElem, lc);
 
-			if (strcmp(def->defname, "url") == 0)
-				return strcmp(defGetString(def), DATABASE_URL) != 0;
-		}
+		if (strcmp(def->defname, "url") == 0)
+			return strcmp(defGetString(def), DATABASE_URL) != 0;
+	}
 	return false;
 }
 

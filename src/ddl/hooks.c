@@ -194,11 +194,22 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 	PG_TRY();
 	{
+		char	   *place = NULL;
+		Oid			server = InvalidOid;
+
 		if (IsA(pstmt->utilityStmt, AlterTableStmt) && !IsBinaryUpgrade)
 			note_altered((AlterTableStmt *) pstmt->utilityStmt);
+		if (IsA(pstmt->utilityStmt, AlterForeignServerStmt))
+			place = sth_server_place(((AlterForeignServerStmt *) pstmt->utilityStmt)->servername,
+									 &server);
 		sth_run_utility(prev_ProcessUtility_hook, pstmt, query, read_only_tree,
 						context, params, env, dest, qc);
 		sync_touched(depth);
+		if (OidIsValid(server))
+		{
+			CommandCounterIncrement();
+			sth_server_check_place(server, place);
+		}
 	}
 	PG_FINALLY();
 	{

@@ -512,12 +512,12 @@ bool
 sth_flush_wait(long timeout, uint32 wait_event)
 {
 	TimestampTz end = timeout < 0 ? DT_NOEND :
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
+	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 
 	while (!has_arrived())
 	{
 		long		left = timeout < 0 ? -1 :
-			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 
 		if ((sth_store_drive(left, wait_event) & WL_LATCH_SET) != 0 || left == 0)
 			return has_arrived();

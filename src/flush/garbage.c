@@ -52,7 +52,8 @@ typedef struct Garbage
 {
 	MemoryContext context;
 	Oid			tail;
-	List	   *servers;		/* still to be looked at, the current one first */
+	List	   *servers;		/* still to be looked at, the current one
+								 * first */
 	SthHolder  *holder;
 	SthRemoval *removal;		/* NULL: nothing is being deleted */
 	List	   *objects;		/* that are: SthDeadObjects */
@@ -60,8 +61,9 @@ typedef struct Garbage
 
 static Garbage *current = NULL;
 
-/* When to look for more. */
-static TimestampTz look_at = 0;
+/* When it was looked last, and whether there may be something to find. */
+static TimestampTz looked_at = 0;
+static bool expected = true;
 
 static TimestampTz
 time_ago(int seconds)
@@ -245,9 +247,15 @@ end_garbage(void)
 void
 sth_garbage_expect(void)
 {
-	look_at = Min(look_at,
-				  TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-											  (int64) sth_maintenance_interval * 1000));
+	expected = true;
+}
+
+/* When to look again; the setting may have changed since the last time. */
+static TimestampTz
+next_look(void)
+{
+	return expected ? looked_at + (int64) sth_maintenance_interval * USECS_PER_SEC :
+		DT_NOEND;
 }
 
 bool
@@ -276,12 +284,11 @@ sth_garbage_turn(Oid tail)
 {
 	if (current == NULL)
 	{
-		if (look_at > GetCurrentTimestamp())
-			return look_at;
-		look_at = DT_NOEND;
+		if (next_look() > GetCurrentTimestamp())
+			return next_look();
+		looked_at = GetCurrentTimestamp();
 		begin_garbage(tail);
-		if (current->servers != NIL)
-			sth_garbage_expect();
+		expected = current->servers != NIL;
 	}
 	while (current->servers != NIL)
 	{
@@ -290,5 +297,5 @@ sth_garbage_turn(Oid tail)
 		end_server(current);
 	}
 	end_garbage();
-	return look_at;
+	return next_look();
 }

@@ -37,7 +37,8 @@ typedef struct SthFlush
 	SthSegmentWriter *writer;	/* NULL: likewise */
 	bool		is_remote;
 	bool		is_sent;
-	bool		known;			/* it is live: some of its segments may be known */
+	bool		known;			/* it is live: some of its segments may be
+								 * known */
 	List	   *full_servers;	/* to which no more is sent at the moment */
 	TimestampTz since;			/* when it was begun */
 	int64		bytes;

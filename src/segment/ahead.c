@@ -40,7 +40,8 @@ struct SthAhead
 	SthStore   *store;
 	SthNextPlace next;
 	void	   *arg;
-	List	   *runs;			/* in the order in which they will be asked for */
+	List	   *runs;			/* in the order in which they will be asked
+								 * for */
 	Size		run_len;		/* so long may the next one be */
 	int			depth;			/* so many may be on their way */
 	bool		has_place;		/* a block that no run has yet */

@@ -31,7 +31,7 @@
 
 #include "access/htup_details.h"
 #include "base/compat.h"
-#include "catalog/segments.h"
+#include "catalog/objects.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(sth_check_server);
 /* How far the clocks may be apart, in seconds, and signatures still be good. */
 #define MAX_SKEW (15 * 60)
 
-#define CONTENT "streamhouse has written this to see whether it can.\n"
+static char content[] = "streamhouse has written this to see whether it can.\n";
 #define READ_AT 12
 #define READ_LEN 20
 
@@ -129,11 +129,17 @@ check_list(Check *check)
 	const SthS3Problem *problem = sth_s3_op_problem(op);
 	static const char *const steps[] = {"resolve", "connect", "tls"};
 	bool		is_tls = check->server->options.endpoint == NULL ||
-		strncmp(check->server->options.endpoint, "https:", 6) == 0;
+	strncmp(check->server->options.endpoint, "https:", 6) == 0;
 	bool		ok;
 
 	sth_s3_wait(op, sth_wait_event(STH_WAIT_FOR_STORE));
 	ok = sth_s3_op_result(op) == STH_S3_OK;
+	if (sth_s3_op_result(op) == STH_S3_DENIED && problem->status == 0)
+	{
+		emit_problem(check, "credentials", op);
+		return false;
+	}
+	emit(check, "credentials", true, "%s", "");
 	for (int i = 0; i < (int) lengthof(steps); i++)
 	{
 		bool		is_here = !ok && problem->phase == (SthHttpPhase) i;
@@ -170,8 +176,8 @@ check_list(Check *check)
 static bool
 check_put(Check *check)
 {
-	struct iovec piece = {CONTENT, strlen(CONTENT)};
-	struct iovec other = {"other", 5};
+	struct iovec piece = {content, strlen(content)};
+	struct iovec other = {content, 5};
 	bool		once = check->server->options.create_once;
 	SthS3Op    *op = sth_s3_put(check->s3, check->key, &piece, 1, once);
 
@@ -202,8 +208,8 @@ check_read(Check *check)
 								buffer);
 
 	if (went_well(check, "read back", op))
-		emit(check, "read back", memcmp(buffer, CONTENT + READ_AT, READ_LEN) == 0,
-			 "%s", memcmp(buffer, CONTENT + READ_AT, READ_LEN) == 0 ? "" :
+		emit(check, "read back", memcmp(buffer, content + READ_AT, READ_LEN) == 0,
+			 "%s", memcmp(buffer, content + READ_AT, READ_LEN) == 0 ? "" :
 			 "the store returned other bytes than were written");
 	sth_s3_op_free(op);
 }
@@ -233,9 +239,10 @@ find_server(const char *name)
 Datum
 sth_check_server(PG_FUNCTION_ARGS)
 {
-	Check		check = {(ReturnSetInfo *) fcinfo->resultinfo};
+	Check		check = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
+	check.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	check.server = find_server(NameStr(*PG_GETARG_NAME(0)));
 	if (check.server->options.bucket == NULL)
 	{

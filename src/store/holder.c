@@ -237,10 +237,11 @@ begin_write(SthHolder *holder)
 		appendStringInfo(&text, "ancestor %s\n", holder->incarnation);
 	foreach(lc, holder->ancestors)
 		if (strcmp(lfirst(lc), holder->us) != 0)
-			appendStringInfo(&text, "ancestor %s\n", (char *) lfirst(lc));
+		appendStringInfo(&text, "ancestor %s\n", (char *) lfirst(lc));
 	holder->step = STEP_WRITE;
 	holder->piece.iov_base = text.data;
 	holder->piece.iov_len = text.len;
+
 	holder->op = sth_s3_put(holder->s3,
 							psprintf("%s%0*llu", holder->folder, NUMBER_LEN,
 									 (unsigned long long) holder->number + 1),
@@ -371,7 +372,7 @@ sth_holder_may_delete(const SthHolder *holder, const char *key)
 		return true;
 	foreach(lc, holder->ancestors)
 		if (sth_store_wrote(key, lfirst(lc)))
-			return true;
+		return true;
 	return false;
 }
 

@@ -40,7 +40,7 @@ sth_store_incarnation(void)
 {
 	static char name[DIGITS + 1];
 	struct stat file;
-	char		text[256];
+	char text[	256];
 	int			len;
 
 	if (stat("PG_VERSION", &file) != 0)

@@ -23,7 +23,7 @@ sub sql { return answer($node, @_); }
 
 is(create_lake($node, $gateway), '', 'a server in a bucket');
 is(sql(q{SELECT string_agg(step || ' ' || ok, ', ') FROM streamhouse.check_server('lake')}),
-	'resolve true, connect true, clock true, sign true, list true, put true, create once true, read back true, delete true',
+	'credentials true, resolve true, connect true, clock true, sign true, list true, put true, create once true, read back true, delete true',
 	'check_server() finds that all works');
 is(join(' ', $gateway->client->all_keys('lake/check')), '', 'and leaves nothing behind');
 
@@ -40,7 +40,7 @@ is(sql(q{SELECT n FROM t WHERE _offset BETWEEN 998 AND 1001 ORDER BY _offset}), 
 is(sql(q{INSERT INTO t (n) VALUES (2001); SELECT count(*), sum(n) FROM streamhouse.poll('g', NULL::t, max_records => 100000)}), '2001|2003001', 'poll() passes from the bucket into the tail');
 offsets_hold($node, 't', 'SELECT and read() agree');
 is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
-like(sql('EXPLAIN (ANALYZE, VERBOSE, COSTS off, TIMING off, SUMMARY off) SELECT s FROM t'), qr/Segments: 1/, 'EXPLAIN shows segments');
+like(sql('EXPLAIN (ANALYZE, VERBOSE, COSTS off, TIMING off, SUMMARY off) SELECT s FROM t'), qr/Segments Read: 1/, 'EXPLAIN shows segments');
 
 # many blocks: runs of them are fetched ahead
 sql(q{CREATE FOREIGN TABLE big (n int, s text) SERVER lake OPTIONS (segment_size '4MB')});
@@ -52,8 +52,7 @@ for my $settings ('', q{SET streamhouse.prefetch = 1; }, q{SET streamhouse.fetch
 	is(sql("${settings}SELECT count(*), sum(n), count(DISTINCT s) FROM big"), '200000|20000100000|200000', "all rows are read ($settings)");
 }
 is(sql('SELECT count(*) FROM (SELECT s FROM big LIMIT 10) x'), 10, 'some rows are read');
-is(sql('SELECT n FROM big WHERE _offset = 150000'), '', 'of a topic without the column') if 0;
-is(sql('SELECT sum(n) FROM streamhouse.read(NULL::big, 0, 199990)'), join('+', 0) eq '0' ? 10 * 199995.5 : 0, 'the last ones');
+is(sql('SELECT sum(n) FROM streamhouse.read(NULL::big, 0, 199990)'), 10 * 199995.5, 'the last ones');
 is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
 
 # a cursor held across a flush
@@ -85,7 +84,7 @@ SKIP:
 			like(slurp_file($node->logfile, $log), qr/WARNING:  could not make segments of 1 partition: failpoint "$place"/, 'the log has the cause');
 			is(sql('SELECT count(*), max(end_offset) FROM streamhouse.segments'), $segments, 'there is no segment');
 			is(sql($rows), $before, 'no row is lost or doubled');
-			keys_agree($node, $gateway, 'what is in the bucket is in the ledger');
+			keys_known($node, $gateway, 'what is in the bucket is in the ledger');
 		}
 
 		my ($control, $waiter) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
@@ -131,7 +130,7 @@ SKIP:
 		$flushing->query_until(qr/flushed/, '');
 		$_->quit for $control, $flushing;
 		is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
-		like($ddl, qr/^DROP/, 'gone') or is(sql('SELECT count(*) FROM u'), $ddl =~ /TRUNCATE/ ? 0 : $ddl =~ /delete/ ? 50 : 100, 'the rows are as they should be') if $ddl !~ /^DROP/;
+		is(sql('SELECT count(*) FROM u'), $ddl =~ /TRUNCATE/ ? 0 : $ddl =~ /delete/ ? 50 : 100, 'the rows are as they should be') if $ddl !~ /^DROP/;
 		sql('DROP FOREIGN TABLE IF EXISTS u');
 	}
 	new_worker($node);
@@ -151,7 +150,6 @@ is(sql('SELECT count(*) FROM big'), 100000, 'what is needed is there');
 my $reader = $node->background_psql('postgres');
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t');
 sql('DROP FOREIGN TABLE big');
-sql('TRUNCATE t') if 0;
 ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM streamhouse.objects WHERE state = 'garbage' AND changed_at < now() - interval '2 s'}), 'not while a snapshot may show a segment in it');
 $reader->query_safe('COMMIT');
 $reader->quit;

@@ -9,7 +9,7 @@ use StreamhouseTest;
 use Test::More;
 use Workers;
 
-our @EXPORT = qw(create_lake new_worker keys_agree);
+our @EXPORT = qw(create_lake new_worker keys_agree keys_known);
 
 # A server in the gateway's bucket.  Options go to OPTIONS; endpoint, prefix
 # and dbname are special.
@@ -21,11 +21,12 @@ sub create_lake
 	my %options = (
 		url => 's3://' . $gateway->bucket . "/$prefix",
 		endpoint => $gateway->endpoint,
-		path_style => 'true',
 		%opt);
 	my $list = join ', ', map { "$_ '$options{$_}'" } sort keys %options;
 
+	# what is written here would stand in the server's log
 	return answer($node, sprintf(<<~'SQL', $list, $gateway->access_key, $gateway->secret_key), $dbname);
+		SET log_statement = none;
 		CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse OPTIONS (%s);
 		CREATE USER MAPPING FOR CURRENT_USER SERVER lake OPTIONS (access_key_id '%s', secret_access_key '%s');
 		SQL
@@ -41,6 +42,16 @@ sub new_worker
 	$worker = worker_of($node, $dbname);
 	answer($node, "SELECT pg_terminate_backend($worker)");
 	return worker_of($node, $dbname, $worker);
+}
+
+# The ledger has the objects that the bucket has.
+sub keys_known
+{
+	my ($node, $gateway, $name, %opt) = @_;
+	my $list = join ', ', map { "('$_')" } $gateway->client->all_keys(($opt{prefix} // 'lake') . '/data/');
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return is(answer($node, "SELECT string_agg(k, ' ') FROM (VALUES $list) b (k) WHERE k NOT IN (SELECT key FROM streamhouse.object WHERE key IS NOT NULL)", $opt{dbname}), '', $name);
 }
 
 # The bucket has the objects that the ledger has, and no other.
