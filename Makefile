@@ -34,7 +34,7 @@ TAP_TESTS = 1
 PG_CPPFLAGS = -Isrc -isystem $(includedir_server)
 # Leaves beside each object a .d file that names the headers it was built from.
 PG_CFLAGS = -MD -MP
-SHLIB_LINK = -llz4 -lzstd
+SHLIB_LINK = -llz4 -lzstd -lcurl
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 WARNINGS = -Wall -Wextra -Wshadow=compatible-local -Wmissing-prototypes \

@@ -514,7 +514,7 @@ CREATE FUNCTION streamhouse.stat_reset(topic regclass DEFAULT NULL)
 RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_stat_reset';
 COMMENT ON FUNCTION streamhouse.stat_reset(regclass) IS
-    'sets the counters of a topic and of its groups to zero, for its owner; NULL: of all topics of the database, for superusers';
+    'sets the counters of a topic and of its groups to zero, for its owner; NULL: of all topics, groups and servers of the database, for superusers';
 
 CREATE VIEW streamhouse.stat_topics WITH (security_barrier) AS
 SELECT t.relid::pg_catalog.regclass AS topic,
@@ -612,6 +612,68 @@ COMMENT ON COLUMN streamhouse.in_flight.first_offset IS 'the first offset that i
 COMMENT ON COLUMN streamhouse.in_flight.began IS 'when it began to take offsets';
 COMMENT ON COLUMN streamhouse.in_flight.duration IS 'how long ago that was';
 
+CREATE FUNCTION streamhouse.server_health(server oid, OUT requests bigint[], OUT counters bigint[], OUT histogram bigint[],
+    OUT in_flight int, OUT max_in_flight int, OUT breaker text, OUT failures int, OUT retry_at timestamptz,
+    OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
+RETURNS record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_server_health';
+COMMENT ON FUNCTION streamhouse.server_health(oid) IS
+    'internal: what has been counted of a server, and how it does, for the view stat_servers';
+
+CREATE VIEW streamhouse.stat_servers WITH (security_barrier) AS
+SELECT s.srvname AS server,
+       h.requests[1] AS puts,
+       h.requests[2] AS parts,
+       h.requests[3] AS uploads,
+       h.requests[4] AS gets,
+       h.requests[5] AS heads,
+       h.requests[6] AS lists,
+       h.requests[7] AS deletes,
+       h.counters[1] AS bytes_sent,
+       h.counters[2] AS bytes_received,
+       h.counters[3] AS retries,
+       h.counters[4] AS throttles,
+       h.counters[5] AS errors,
+       h.counters[6] AS connections,
+       h.counters[7] AS reuses,
+       h.histogram AS request_histogram,
+       streamhouse.histogram_percentile(h.histogram, 0.5) AS request_p50_ms,
+       streamhouse.histogram_percentile(h.histogram, 0.99) AS request_p99_ms,
+       h.in_flight, h.max_in_flight, h.breaker, h.failures, h.retry_at,
+       h.last_error, h.last_error_at, h.stats_reset
+FROM pg_catalog.pg_foreign_server s
+     JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid OPERATOR(pg_catalog.=) s.srvfdw
+     CROSS JOIN LATERAL streamhouse.server_health(s.oid) h
+WHERE w.fdwname OPERATOR(pg_catalog.=) 'streamhouse'
+  AND pg_catalog.has_server_privilege(s.oid, 'USAGE');
+COMMENT ON VIEW streamhouse.stat_servers IS 'how the buckets of the servers do that the user may use, and what was asked of them, by all processes of this database; NULL where it could not be counted';
+COMMENT ON COLUMN streamhouse.stat_servers.server IS 'name of the foreign server';
+COMMENT ON COLUMN streamhouse.stat_servers.puts IS 'objects written in one request';
+COMMENT ON COLUMN streamhouse.stat_servers.parts IS 'parts of larger objects written';
+COMMENT ON COLUMN streamhouse.stat_servers.uploads IS 'requests that begin, complete or abort an upload in parts';
+COMMENT ON COLUMN streamhouse.stat_servers.gets IS 'ranges read';
+COMMENT ON COLUMN streamhouse.stat_servers.heads IS 'objects asked about';
+COMMENT ON COLUMN streamhouse.stat_servers.lists IS 'pages of keys listed';
+COMMENT ON COLUMN streamhouse.stat_servers.deletes IS 'requests to delete, of one key or of up to 1000';
+COMMENT ON COLUMN streamhouse.stat_servers.bytes_sent IS 'bytes of the requests'' bodies';
+COMMENT ON COLUMN streamhouse.stat_servers.bytes_received IS 'bytes of the answers'' bodies';
+COMMENT ON COLUMN streamhouse.stat_servers.retries IS 'requests that were not the first attempt';
+COMMENT ON COLUMN streamhouse.stat_servers.throttles IS 'answers that asked for fewer requests (HTTP status 429 or 503)';
+COMMENT ON COLUMN streamhouse.stat_servers.errors IS 'requests without an answer, or with one that was not what was asked for; keys that are not there included';
+COMMENT ON COLUMN streamhouse.stat_servers.connections IS 'requests that made a connection';
+COMMENT ON COLUMN streamhouse.stat_servers.reuses IS 'requests over a connection that was there';
+COMMENT ON COLUMN streamhouse.stat_servers.request_histogram IS 'requests by how long each took; element i, from 1: up to 2^(i-1) microseconds, the last: longer';
+COMMENT ON COLUMN streamhouse.stat_servers.request_p50_ms IS 'half of the requests took at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_servers.request_p99_ms IS '99 of 100 requests took at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_servers.in_flight IS 'requests on their way now, of all processes';
+COMMENT ON COLUMN streamhouse.stat_servers.max_in_flight IS 'how many may be; fewer for a while after the store asked for fewer';
+COMMENT ON COLUMN streamhouse.stat_servers.breaker IS 'closed: requests pass; open: after failures in a row they wait; probing: one is trying, the others wait';
+COMMENT ON COLUMN streamhouse.stat_servers.failures IS 'requests in a row without a useful answer';
+COMMENT ON COLUMN streamhouse.stat_servers.retry_at IS 'when an open breaker lets a request pass';
+COMMENT ON COLUMN streamhouse.stat_servers.last_error IS 'what went wrong last';
+COMMENT ON COLUMN streamhouse.stat_servers.last_error_at IS 'when that was';
+COMMENT ON COLUMN streamhouse.stat_servers.stats_reset IS 'since when it is counted; NULL: since the server started';
+
 --
 -- Access: nothing that is not said here
 --
@@ -622,7 +684,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA streamhouse FROM PUBLIC;
 
 GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
 GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.segments, streamhouse.objects, streamhouse.consumer_lag,
-    streamhouse.stat_topics, streamhouse.stat_groups, streamhouse.in_flight
+    streamhouse.stat_topics, streamhouse.stat_groups, streamhouse.in_flight, streamhouse.stat_servers
 TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     streamhouse.create_topic(text, int, text, text, name, jsonb),
@@ -649,6 +711,7 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.group_counters(int),
     streamhouse.histogram_percentile(bigint[], double precision),
     streamhouse.stat_reset(regclass),
-    streamhouse.turns()
+    streamhouse.turns(),
+    streamhouse.server_health(oid)
 TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE streamhouse.wait(text, regclass, interval) TO PUBLIC;

@@ -6,7 +6,7 @@
 pg_major=15
 # shellcheck disable=SC2034 # for those who source this
 BUILD_PACKAGES=("postgresql-$pg_major" "postgresql-server-dev-$pg_major"
-	gcc libc6-dev make perl liblz4-dev libzstd-dev)
+	gcc libc6-dev make perl liblz4-dev libzstd-dev libcurl4-openssl-dev)
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pg_config=/usr/lib/postgresql/$pg_major/bin/pg_config

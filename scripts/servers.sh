@@ -28,7 +28,7 @@ make_chroot() {
 		*) die "no Debian release has PostgreSQL $major: --pg takes 15, 17 or 18" ;;
 	esac
 	packages=postgresql-$major,postgresql-server-dev-$major
-	packages+=,gcc,libc6-dev,make,perl,liblz4-dev,libzstd-dev,libipc-run-perl
+	packages+=,gcc,libc6-dev,make,perl,liblz4-dev,libzstd-dev,libcurl4-openssl-dev,libipc-run-perl
 	is_root || die "--pg needs root, to make and enter a chroot"
 	[ "$(cat "$dir.packages" 2>/dev/null)" != "$suite $packages" ] || return 0
 
@@ -81,7 +81,7 @@ make_cassert_server() {
 	local dir=$cache/cassert version
 	[ ! -x "$dir/bin/postgres" ] || return 0
 	is_root || die "building the server with assertions needs root"
-	need_packages gcc libc6-dev make perl bison flex dpkg-dev zlib1g-dev liblz4-dev libzstd-dev libipc-run-perl \
+	need_packages gcc libc6-dev make perl bison flex dpkg-dev zlib1g-dev liblz4-dev libzstd-dev libcurl4-openssl-dev libipc-run-perl \
 		"postgresql-$pg_major"
 	say "building PostgreSQL $pg_major with assertions in $dir (some minutes)"
 	rm -rf "$dir" "$dir.build"

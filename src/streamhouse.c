@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "produce/commit.h"
 #include "produce/pending.h"
+#include "s3/health.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -53,6 +54,7 @@ _PG_init(void)
 	sth_sequencer_init();
 	sth_waiters_init();
 	sth_stats_init();
+	sth_health_init();
 	sth_claim_init();
 	sth_prepared_init();
 	sth_relations_init();

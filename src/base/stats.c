@@ -105,14 +105,21 @@ sth_stats_key(Oid tail, int32 topic_id, int32 group_id)
 	return key;
 }
 
-/* Counts a time in the histogram. */
-void
-sth_counts_add_time(SthCounts *counts, int64 microseconds)
+/* The bucket of a histogram that a time belongs to. */
+int
+sth_histogram_bucket(int64 microseconds)
 {
 	int			bucket = microseconds <= 1 ? 0 :
 	pg_leftmost_one_pos64((uint64) microseconds - 1) + 1;
 
-	counts->histogram[Min(bucket, STH_NBUCKETS - 1)]++;
+	return Min(bucket, STH_NBUCKETS - 1);
+}
+
+/* Counts a time in the histogram. */
+void
+sth_counts_add_time(SthCounts *counts, int64 microseconds)
+{
+	counts->histogram[sth_histogram_bucket(microseconds)]++;
 }
 
 /* A new entry; the lock is held. */

@@ -61,6 +61,7 @@ typedef struct SthStatsKey
 extern void sth_stats_init(void);
 extern SthStatsKey sth_stats_key(Oid tail, int32 topic_id, int32 group_id);
 
+extern int	sth_histogram_bucket(int64 microseconds);
 extern void sth_counts_add_time(SthCounts *counts, int64 microseconds);
 extern void sth_stats_apply(const SthStatsKey *key, const SthCounts *counts);
 extern bool sth_stats_read(const SthStatsKey *key, SthCounts *counts,

@@ -30,6 +30,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/relations.h"
@@ -84,6 +85,8 @@ note_drop(Oid class_id, Oid object_id, int sub_id)
 {
 	if (class_id == DatabaseRelationId)
 		sth_log_database_dropped(object_id);
+	else if (class_id == ForeignServerRelationId)
+		sth_log_server_dropped(object_id);
 	else if (class_id == RelationRelationId)
 	{
 		char		relkind = get_rel_relkind(object_id);

@@ -29,6 +29,8 @@
 #include "catalog/topic.h"
 #include "log/log.h"
 #include "log/tail.h"
+#include "miscadmin.h"
+#include "s3/health.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -36,6 +38,7 @@ typedef enum RemovalKind
 {
 	REMOVE_LOG,
 	REMOVE_TAIL,
+	REMOVE_SERVER,
 	REMOVE_DATABASE
 } RemovalKind;
 
@@ -46,7 +49,7 @@ typedef struct Removal
 	RemovalKind kind;
 	bool		at_commit;		/* else at abort */
 	int			nest_level;
-	Oid			oid;			/* tail or database */
+	Oid			oid;			/* tail, server or database */
 	int32		log_id;
 } Removal;
 
@@ -91,6 +94,13 @@ sth_log_tail_dropped(Oid tail)
 	remember_removal(REMOVE_TAIL, true, tail, 0);
 }
 
+/* A foreign server goes. */
+void
+sth_log_server_dropped(Oid server)
+{
+	remember_removal(REMOVE_SERVER, true, server, 0);
+}
+
 void
 sth_log_database_dropped(Oid database)
 {
@@ -117,9 +127,13 @@ remove_now(const Removal *removal)
 			sth_sequencer_forget_tail(removal->oid);
 			sth_stats_forget_tail(removal->oid);
 			break;
+		case REMOVE_SERVER:
+			sth_health_forget(MyDatabaseId, removal->oid);
+			break;
 		case REMOVE_DATABASE:
 			sth_sequencer_forget_database(removal->oid);
 			sth_stats_forget_database(removal->oid);
+			sth_health_forget_database(removal->oid);
 			break;
 	}
 }
@@ -137,7 +151,7 @@ refuse_prepare(void)
 				 errmsg("cannot prepare a transaction that has deleted records of a topic"),
 				 errhint("Use COMMIT.")));
 	for (Removal *removal = removals; removal != NULL; removal = removal->next)
-		if (removal->at_commit)
+		if (removal->at_commit && removal->kind != REMOVE_SERVER)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot prepare a transaction that has dropped a topic"),
@@ -162,6 +176,11 @@ at_transaction_event(XactEvent event, void *arg)
 			start_moved = false;
 			break;
 		case XACT_EVENT_PREPARE:
+			/* if it is rolled back, what is known of a server begins anew */
+			for (Removal *removal = removals; removal != NULL;
+				 removal = removal->next)
+				if (removal->kind == REMOVE_SERVER)
+					remove_now(removal);
 			removals = NULL;
 			start_moved = false;
 			break;

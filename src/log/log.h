@@ -23,6 +23,7 @@ extern void sth_log_start_moved(void);
 extern void sth_log_created(int32 log_id);
 extern void sth_log_dropped(int32 log_id);
 extern void sth_log_tail_dropped(Oid tail);
+extern void sth_log_server_dropped(Oid server);
 extern void sth_log_database_dropped(Oid database);
 
 #endif							/* STH_LOG_LOG_H */

@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "s3/health.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -106,6 +107,7 @@ reset_all(void)
 				 errmsg("must be superuser to reset the statistics of all topics"),
 				 errhint("Name a topic that you own.")));
 	sth_stats_reset_all(sth_relations()->tail);
+	sth_health_reset(MyDatabaseId, InvalidOid);
 }
 
 static void
