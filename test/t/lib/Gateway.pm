@@ -104,7 +104,7 @@ sub start
 	return;
 }
 
-# Lets it finish what it is at, and takes five seconds; kill() does neither.
+# Lets it finish what it is at; kill() does not.
 sub stop { my ($self) = @_; return $self->end('radosgw', 'TERM'); }
 sub kill { my ($self) = @_; return $self->end('radosgw', 'KILL'); }
 
@@ -245,6 +245,8 @@ sub write_configuration
 		rgw enable usage log = false
 		rgw enable ops log = false
 		rgw run sync thread = false
+		rgw enable lc threads = false
+		rgw enable gc threads = false
 		rgw override bucket index max shards = 1
 		rgw crypt require ssl = false
 		rgw crypt s3 kms backend = testing
