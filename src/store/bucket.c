@@ -156,6 +156,8 @@ sth_bucket_client(const SthServer *server, int retry_timeout)
 	source.session_token = server->session_token;
 	source.file = options->credentials_file;
 	source.use_environment = server->may_use_environment;
+	source.region = options->region;
+	source.ca_file = options->ca_file;
 	return sth_s3_open(&settings, sth_credentials_open(&source));
 }
 

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "base/compat.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
@@ -23,6 +24,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "s3/s3.h"
+#include "store/holder.h"
 #include "store/stores.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -172,6 +174,26 @@ check_list(Check *check)
 	return ok;
 }
 
+/* Who deletes objects?  That is no fault, whoever it is. */
+static void
+check_owner(Check *check)
+{
+	SthHolder  *holder;
+
+	if (RecoveryInProgress())
+		return;
+	holder = sth_holder_begin(check->server->oid, STH_HOLDING_ASK);
+	while (!sth_holder_is_done(holder))
+		sth_holder_wait(holder);
+	sth_holder_check(holder);
+	emit(check, "owner", true, "%s", sth_holder_is_us(holder) ?
+		 "this database deletes in the bucket what is not needed any more" :
+		 sth_holder_is_none(holder) ?
+		 "no database deletes in the bucket yet" :
+		 "another database deletes in the bucket, and this one does not; see take_over()");
+	sth_holder_end(holder);
+}
+
 /* Writes the object, and then what must not replace it. */
 static bool
 check_put(Check *check)
@@ -257,6 +279,7 @@ sth_check_server(PG_FUNCTION_ARGS)
 	{
 		check_read(&check);
 		check_delete(&check);
+		check_owner(&check);
 	}
 	sth_s3_close(check.s3);
 	return (Datum) 0;

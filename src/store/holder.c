@@ -261,7 +261,9 @@ is_our_primary(const SthHolder *holder)
 static void
 decide(SthHolder *holder)
 {
-	if (holder->incarnation != NULL &&
+	if (holder->how == STH_HOLDING_ASK)
+		holder->step = STEP_DONE;
+	else if (holder->incarnation != NULL &&
 		(strcmp(holder->incarnation, holder->us) == 0 ||
 		 (holder->how == STH_HOLDING_LOOK && !is_our_primary(holder))))
 		holder->step = STEP_DONE;
@@ -345,7 +347,7 @@ sth_holder_check(const SthHolder *holder)
 {
 	if (holder->step != STEP_DONE)
 		sth_s3_report(holder->op, ERROR);
-	if (holder->incarnation == NULL)
+	if (holder->incarnation == NULL && holder->highest != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("key \"%s\" does not say who holds the bucket",
@@ -353,11 +355,18 @@ sth_holder_check(const SthHolder *holder)
 				 errhint("It was not written by streamhouse. Nothing is deleted in the bucket until it is removed.")));
 }
 
+/* Does nobody hold it? */
+bool
+sth_holder_is_none(const SthHolder *holder)
+{
+	return holder->incarnation == NULL;
+}
+
 /* Do we hold it? */
 bool
 sth_holder_is_us(const SthHolder *holder)
 {
-	return strcmp(holder->incarnation, holder->us) == 0;
+	return holder->incarnation != NULL && strcmp(holder->incarnation, holder->us) == 0;
 }
 
 /* Is a key ours to delete: do we hold the bucket, and was it written by us? */

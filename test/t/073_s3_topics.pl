@@ -23,7 +23,7 @@ sub sql { return answer($node, @_); }
 
 is(create_lake($node, $gateway), '', 'a server in a bucket');
 is(sql(q{SELECT string_agg(step || ' ' || ok, ', ') FROM streamhouse.check_server('lake')}),
-	'credentials true, resolve true, connect true, clock true, sign true, list true, put true, create once true, read back true, delete true',
+	'credentials true, resolve true, connect true, clock true, sign true, list true, put true, create once true, read back true, delete true, owner true',
 	'check_server() finds that all works');
 is(join(' ', $gateway->client->all_keys('lake/check')), '', 'and leaves nothing behind');
 
