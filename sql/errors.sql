@@ -132,6 +132,36 @@ ALTER FOREIGN TABLE prepared OPTIONS (SET partitions '5');
 PREPARE TRANSACTION 'regress_sth_9';
 ROLLBACK PREPARED 'regress_sth_9';
 SELECT partition, next_offset FROM streamhouse.logs WHERE topic = 'prepared'::regclass ORDER BY 1;
+-- records deleted, which after a restart would be there until it commits
+BEGIN;
+SELECT streamhouse.delete_records('prepared', 1, 1);
+PREPARE TRANSACTION 'regress_sth_10';
+\echo :SQLSTATE
+BEGIN;
+TRUNCATE prepared;
+PREPARE TRANSACTION 'regress_sth_11';
+BEGIN;
+SAVEPOINT s;
+SAVEPOINT ss;
+TRUNCATE prepared;
+RELEASE ss;
+RELEASE s;
+SAVEPOINT s;
+SELECT 1 / 0;
+ROLLBACK TO s;
+PREPARE TRANSACTION 'regress_sth_12';
+BEGIN;      -- not if that was rolled back, nor if nothing was to be deleted
+SAVEPOINT s;
+TRUNCATE prepared;
+SAVEPOINT ss;
+SELECT streamhouse.delete_records('prepared', 1, 1);
+RELEASE ss;
+ROLLBACK TO s;
+SELECT streamhouse.delete_records('prepared', 1, 0);
+PREPARE TRANSACTION 'regress_sth_13';
+COMMIT PREPARED 'regress_sth_13';
+SELECT _partition, _offset, value FROM prepared ORDER BY 1, 2;
+SELECT partition, start_offset, next_offset FROM streamhouse.logs WHERE topic = 'prepared'::regclass ORDER BY 1;
 -- produce functions do not run in parallel, however they are called
 SELECT proname, provolatile, proparallel FROM pg_proc WHERE pronamespace = 'streamhouse'::regnamespace AND proname LIKE 'produce%' AND (provolatile <> 'v' OR proparallel <> 'u');
 CREATE FUNCTION mislabeled(int) RETURNS int LANGUAGE sql PARALLEL SAFE AS $$ SELECT streamhouse.produce('t', jsonb_build_object('n', $1)) $$;

@@ -50,6 +50,13 @@
 
 #define STH_PG_MAJOR (PG_VERSION_NUM / 10000)
 
+/* Stands before a function that does not return; its own word moved in 18. */
+#if PG_VERSION_NUM >= 180000
+#define STH_NORETURN pg_noreturn
+#else
+#define STH_NORETURN pg_attribute_noreturn()
+#endif
+
 /* This backend's place in arrays of MaxBackends and more entries. */
 #if PG_VERSION_NUM >= 170000
 #define sth_my_proc_index()	((int) MyProcNumber)

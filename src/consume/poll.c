@@ -29,6 +29,7 @@
 #include "access/xlog.h"
 #include "base/arguments.h"
 #include "base/compat.h"
+#include "base/failpoint.h"
 #include "base/tally.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
@@ -122,6 +123,7 @@ poll_partition(Poll *poll, int partition)
 
 	if (!sth_claim_try(poll->topic->topic_id, poll->group_id, log_id))
 		return;
+	STH_FAILPOINT("claimed");
 	sth_position_read(poll->group_id, log_id, &position);
 	check_snapshot(poll, &position);
 	next = emit_rows(poll, partition, position.next_offset);

@@ -8,6 +8,7 @@
 #ifndef STH_LOG_FRAMES_H
 #define STH_LOG_FRAMES_H
 
+#include "base/compat.h"
 #include "codec/frame.h"
 #include "utils/snapshot.h"
 
@@ -34,7 +35,7 @@ extern int64 sth_frames_end_offset(const SthFrameScan *scan);
 extern void sth_frames_end(SthFrameScan *scan);
 
 extern void sth_frames_check(const SthFrameScan *scan, SthFrameResult result);
-extern void sth_frames_report_damage(const SthFrameScan *scan,
-									 const char *what) pg_attribute_noreturn();
+STH_NORETURN extern void sth_frames_report_damage(const SthFrameScan *scan,
+												  const char *what);
 
 #endif							/* STH_LOG_FRAMES_H */

@@ -55,8 +55,11 @@ typedef struct Removal
 
 static Removal *removals = NULL;
 
-/* This transaction has moved the start of a log. */
-static bool start_moved = false;
+/*
+ * The lowest nesting level at which this transaction has moved the start of a
+ * log; 0: it has not.
+ */
+static int	start_moved_at = 0;
 
 static void
 remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
@@ -111,7 +114,10 @@ sth_log_database_dropped(Oid database)
 void
 sth_log_start_moved(void)
 {
-	start_moved = true;
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (start_moved_at == 0 || level < start_moved_at)
+		start_moved_at = level;
 }
 
 /* Must not fail: it runs after the commit record. */
@@ -145,7 +151,7 @@ remove_now(const Removal *removal)
 static void
 refuse_prepare(void)
 {
-	if (start_moved)
+	if (start_moved_at > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot prepare a transaction that has deleted records of a topic"),
@@ -173,7 +179,7 @@ at_transaction_event(XactEvent event, void *arg)
 				if (removal->at_commit == (event == XACT_EVENT_COMMIT))
 					remove_now(removal);
 			removals = NULL;
-			start_moved = false;
+			start_moved_at = 0;
 			break;
 		case XACT_EVENT_PREPARE:
 			/* if it is rolled back, what is known of a server begins anew */
@@ -182,7 +188,7 @@ at_transaction_event(XactEvent event, void *arg)
 				if (removal->kind == REMOVE_SERVER)
 					remove_now(removal);
 			removals = NULL;
-			start_moved = false;
+			start_moved_at = 0;
 			break;
 		default:
 			break;
@@ -198,6 +204,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId id,
 
 	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
 		return;
+	if (start_moved_at >= level)
+		start_moved_at = event == SUBXACT_EVENT_COMMIT_SUB ? level - 1 : 0;
 	while (*link != NULL)
 	{
 		Removal    *removal = *link;

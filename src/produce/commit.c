@@ -131,6 +131,7 @@ before_commit(void)
 	SthTailWriter *writer;
 
 	sth_pending_seal();
+	STH_FAILPOINT("sealed");
 	if (nlogs == 0)
 		return;
 

@@ -8,6 +8,7 @@
 #ifndef STH_SEGMENT_FAULT_H
 #define STH_SEGMENT_FAULT_H
 
+#include "base/compat.h"
 #include "codec/fault.h"
 #include "codec/memory.h"
 
@@ -22,9 +23,9 @@ typedef struct SthObjectRange
 } SthObjectRange;
 
 extern SthMemory sth_codec_memory(MemoryContext context);
-extern void sth_report_fault(const SthFault *fault,
-							 const SthObjectRange *range) pg_attribute_noreturn();
-extern void sth_report_no_memory(void) pg_attribute_noreturn();
-extern void sth_report_missing(const SthObjectRange *range) pg_attribute_noreturn();
+STH_NORETURN extern void sth_report_fault(const SthFault *fault,
+										  const SthObjectRange *range);
+STH_NORETURN extern void sth_report_no_memory(void);
+STH_NORETURN extern void sth_report_missing(const SthObjectRange *range);
 
 #endif							/* STH_SEGMENT_FAULT_H */

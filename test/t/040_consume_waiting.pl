@@ -195,6 +195,34 @@ ok($node->poll_query_until('postgres', "SELECT state = 'idle' $second_is"), 'and
 is(sql(q{SELECT n FROM streamhouse.poll('g', NULL::t)}), 11, 'they are there');
 $_->quit for $giver, $second;
 
+# a poll that finds nothing gives a partition back before its transaction ends,
+# and wakes who came by meanwhile: there may be a row that it has not seen
+SKIP:
+{
+	skip 'the extension is built without failpoints', 4
+	  if sql(q{SELECT count(*) FROM pg_settings WHERE name = 'streamhouse.failpoint'}) eq '0';
+
+	for my $waiter ([ 'poll()', $poll, '' ], [ 'wait()', $wait, $poll ])
+	{
+		my ($name, $command, $then) = @$waiter;
+		my ($holder, $old) = map { $node->background_psql('postgres') } 1 .. 2;
+		my $old_pid = $old->query_safe('SELECT pg_backend_pid()');
+
+		$old->query_safe(q{BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t; SET LOCAL streamhouse.failpoint = 'claimed:wait'});
+		sql('INSERT INTO t (_partition, n) VALUES (0, 12)');
+		$holder->query_safe('SELECT pg_advisory_lock(7777)');
+		$old->query_until(qr/polls/, qq{\\echo polls\nSELECT n FROM streamhouse.poll('g', NULL::t, partitions => '{0}');\n});
+		$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+		send_now($command);
+		$holder->query_safe('SELECT pg_advisory_unlock(7777)');
+		$got = received();
+		is(sql("SELECT state FROM pg_stat_activity WHERE pid = $old_pid"), 'idle in transaction', "$name wakes while the other's transaction is open");
+		$got = $session->query_safe($then) if $then;
+		is($got, 12, 'and the row that it did not see is there');
+		$_->quit for $holder, $old;
+	}
+}
+
 # refused
 fails_with($node, "BEGIN; $wait", '25001', qr/wait\(\)/, 'wait() in a transaction block');
 fails_with($node, "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS \$\$ BEGIN $wait END \$\$; SELECT f()", '25001', qr/wait\(\)/, 'in a function');
