@@ -13,9 +13,7 @@
  *
  * Fetching goes forward and backward and past the ends as a tuplestore does.
  *
- * Memory: a context for each call, "streamhouse rows".  Its first piece stays
- * with the session when the rows go: getting memory from the kernel for each
- * call and giving it back would take as long as filling it.
+ * Memory: a context for each call, "streamhouse rows".
  *
  *-------------------------------------------------------------------------
  */
@@ -64,8 +62,6 @@ struct SthReturned
 	char	   *free;
 	Size		free_size;
 	Size		used;
-	char	   *kept_piece;		/* to go back to the session */
-	MemoryContextCallback callback;
 	dlist_head	kept;
 	int64		nkept;
 	Tuplestorestate *spilled;	/* those after them, or NULL */
@@ -81,9 +77,6 @@ struct SthReturned
 	int64		node_position;	/* ... and its number */
 	int64		spilled_position;
 };
-
-/* A piece that nobody uses. */
-static char *spare_piece = NULL;
 
 /*
  * Begins to return rows of a topic, which the caller has locked: to whom the
@@ -117,38 +110,6 @@ sth_returned_begin(FunctionCallInfo fcinfo, Relation rel)
 	return rows;
 }
 
-static void
-keep_piece(void *arg)
-{
-	SthReturned    *rows = arg;
-
-	if (spare_piece == NULL)
-		spare_piece = rows->kept_piece;
-	else
-		pfree(rows->kept_piece);
-	rows->kept_piece = NULL;
-}
-
-/* Makes room for a row; what is left of the piece before is lost. */
-static void
-take_piece(SthReturned *rows)
-{
-	rows->free_size = 0;
-	if (rows->kept_piece != NULL)
-		rows->free = MemoryContextAlloc(rows->context, PIECE_SIZE);
-	else
-	{
-		rows->callback.func = keep_piece;
-		rows->callback.arg = rows;
-		if (spare_piece == NULL)
-			spare_piece = MemoryContextAlloc(TopMemoryContext, PIECE_SIZE);
-		rows->free = rows->kept_piece = spare_piece;
-		spare_piece = NULL;
-		MemoryContextRegisterResetCallback(rows->context, &rows->callback);
-	}
-	rows->free_size = PIECE_SIZE;
-}
-
 static Row *
 new_row(SthReturned *rows, Size size)
 {
@@ -156,9 +117,14 @@ new_row(SthReturned *rows, Size size)
 
 	rows->used += size;
 	if (size > PIECE_SIZE / 4)
-		return MemoryContextAllocHuge(rows->context, size);
+		return MemoryContextAlloc(rows->context, size);
 	if (rows->free_size < size)
-		take_piece(rows);
+	{
+		/* what is left of the piece before is lost */
+		rows->free_size = 0;
+		rows->free = MemoryContextAlloc(rows->context, PIECE_SIZE);
+		rows->free_size = PIECE_SIZE;
+	}
 	row = (Row *) rows->free;
 	rows->free += size;
 	rows->free_size -= size;
