@@ -64,7 +64,7 @@ typedef struct Poll
 	int64		bytes;
 	int		   *partitions;
 	int			npartitions;
-	SthReturned    *rows;
+	SthReturned *rows;
 	Datum	   *values;
 	bool	   *isnull;
 	int64		returned;

@@ -100,7 +100,7 @@ sth_read(PG_FUNCTION_ARGS)
 	SthTopic   *topic;
 	Snapshot	snapshot = GetActiveSnapshot();
 	SthReader  *reader;
-	SthReturned    *rows;
+	SthReturned *rows;
 
 	sth_require_argument(fcinfo, 1, "partition");
 	sth_require_argument(fcinfo, 2, "from_offset");

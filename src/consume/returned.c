@@ -39,12 +39,12 @@
 /* Memory is taken in pieces of this size. */
 #define PIECE_SIZE (256 * 1024)
 
-typedef struct Row
+typedef struct KeptRow
 {
 	dlist_node	link;
 	Datum		values[FLEXIBLE_ARRAY_MEMBER];	/* then whether they are NULL,
 												 * then what they point to */
-} Row;
+} KeptRow;
 
 struct SthReturned
 {
@@ -86,7 +86,7 @@ SthReturned *
 sth_returned_begin(FunctionCallInfo fcinfo, Relation rel)
 {
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
-	SthReturned    *rows;
+	SthReturned *rows;
 
 	if (info == NULL || !IsA(info, ReturnSetInfo) ||
 		(info->allowedModes & MODE_ROWS) == 0)
@@ -110,10 +110,10 @@ sth_returned_begin(FunctionCallInfo fcinfo, Relation rel)
 	return rows;
 }
 
-static Row *
+static KeptRow *
 new_row(SthReturned *rows, Size size)
 {
-	Row		   *row;
+	KeptRow    *row;
 
 	rows->used += size;
 	if (size > PIECE_SIZE / 4)
@@ -125,7 +125,7 @@ new_row(SthReturned *rows, Size size)
 		rows->free = MemoryContextAlloc(rows->context, PIECE_SIZE);
 		rows->free_size = PIECE_SIZE;
 	}
-	row = (Row *) rows->free;
+	row = (KeptRow *) rows->free;
 	rows->free += size;
 	rows->free_size -= size;
 	return row;
@@ -139,7 +139,7 @@ value_size(Form_pg_attribute att, Datum value)
 }
 
 static inline bool *
-row_nulls(const SthReturned *rows, Row *row)
+row_nulls(const SthReturned *rows, KeptRow *row)
 {
 	return (bool *) &row->values[rows->desc->natts];
 }
@@ -149,7 +149,7 @@ keep_row(SthReturned *rows, const Datum *values, const bool *isnull)
 {
 	int			natts = rows->desc->natts;
 	Size		size = rows->head_size;
-	Row		   *row;
+	KeptRow    *row;
 	bool	   *nulls;
 	char	   *data;
 
@@ -225,13 +225,13 @@ sth_returned_put(SthReturned *rows, const Datum *values, const bool *isnull)
 SthReturned *
 sth_returned_create(TupleDesc desc, const AttrNumber *attnums, bool backward)
 {
-	SthReturned    *rows = palloc0(sizeof(SthReturned));
+	SthReturned *rows = palloc0(sizeof(SthReturned));
 	int			natts = desc->natts;
 
 	rows->desc = desc;
 	rows->attnums = palloc(natts * sizeof(AttrNumber));
 	memcpy(rows->attnums, attnums, natts * sizeof(AttrNumber));
-	rows->head_size = MAXALIGN(offsetof(Row, values) +
+	rows->head_size = MAXALIGN(offsetof(KeptRow, values) +
 							   natts * (sizeof(Datum) + sizeof(bool)));
 	rows->backward = backward;
 	rows->parent = CurrentMemoryContext;
@@ -261,7 +261,7 @@ static void
 fetch_kept(SthReturned *rows, int64 position, TupleTableSlot *slot)
 {
 	int			natts = rows->desc->natts;
-	Row		   *row;
+	KeptRow    *row;
 
 	if (rows->node == NULL)
 	{
@@ -272,7 +272,7 @@ fetch_kept(SthReturned *rows, int64 position, TupleTableSlot *slot)
 		rows->node = dlist_next_node(&rows->kept, rows->node);
 	for (; rows->node_position > position; rows->node_position--)
 		rows->node = dlist_prev_node(&rows->kept, rows->node);
-	row = dlist_container(Row, link, rows->node);
+	row = dlist_container(KeptRow, link, rows->node);
 	memcpy(slot->tts_values, row->values, natts * sizeof(Datum));
 	memcpy(slot->tts_isnull, row_nulls(rows, row), natts * sizeof(bool));
 }

@@ -19,17 +19,17 @@ typedef struct SthReturned SthReturned;
 typedef struct SthReturnCall
 {
 	ReturnSetInfo info;
-	SthReturned    *rows;
+	SthReturned *rows;
 } SthReturnCall;
 
 /* for the function */
 extern SthReturned *sth_returned_begin(FunctionCallInfo fcinfo, Relation rel);
 extern void sth_returned_put(SthReturned *rows, const Datum *values,
-						 const bool *isnull);
+							 const bool *isnull);
 
 /* for the scan */
 extern SthReturned *sth_returned_create(TupleDesc desc, const AttrNumber *attnums,
-								bool backward);
+										bool backward);
 extern void sth_returned_ask(SthReturned *rows, SthReturnCall *call);
 extern bool sth_returned_are_there(const SthReturned *rows);
 extern bool sth_returned_next(SthReturned *rows, bool forward, TupleTableSlot *slot);

@@ -29,15 +29,15 @@
 #include "utils/memutils.h"
 #include "utils/ruleutils.h"
 
-typedef struct FunctionScanOfOurs
+typedef struct TopicFunctionScan
 {
 	CustomScanState css;
 	SetExprState *function;
 	TupleDesc	expected;		/* of all that it returns */
 	Bitmapset  *params;			/* that the call depends on */
 	MemoryContext arguments;
-	SthReturned    *rows;
-} FunctionScanOfOurs;
+	SthReturned *rows;
+} TopicFunctionScan;
 
 static bool
 note_params(Node *node, Bitmapset **params)
@@ -56,7 +56,7 @@ note_params(Node *node, Bitmapset **params)
 static void
 begin_scan(CustomScanState *css, EState *estate, int eflags)
 {
-	FunctionScanOfOurs *scan = (FunctionScanOfOurs *) css;
+	TopicFunctionScan *scan = (TopicFunctionScan *) css;
 	CustomScan *plan = castNode(CustomScan, css->ss.ps.plan);
 	Expr	   *call = linitial(plan->custom_exprs);
 	TupleDesc	desc = css->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
@@ -76,13 +76,13 @@ begin_scan(CustomScanState *css, EState *estate, int eflags)
 											"streamhouse function arguments",
 											ALLOCSET_SMALL_SIZES);
 	scan->rows = sth_returned_create(desc, attnums,
-								 (eflags & EXEC_FLAG_BACKWARD) != 0);
+									 (eflags & EXEC_FLAG_BACKWARD) != 0);
 	pfree(attnums);
 }
 
 /* Calls the function, as ExecMakeTableFunctionResult does. */
 static void
-call_function(FunctionScanOfOurs *scan)
+call_function(TopicFunctionScan *scan)
 {
 	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
 	SetExprState *function = scan->function;
@@ -128,13 +128,13 @@ call_function(FunctionScanOfOurs *scan)
 static TupleTableSlot *
 next_row(ScanState *ss)
 {
-	FunctionScanOfOurs *scan = (FunctionScanOfOurs *) ss;
+	TopicFunctionScan *scan = (TopicFunctionScan *) ss;
 
 	if (!sth_returned_are_there(scan->rows))
 		call_function(scan);
 	(void) sth_returned_next(scan->rows,
-						 ScanDirectionIsForward(ss->ps.state->es_direction),
-						 ss->ss_ScanTupleSlot);
+							 ScanDirectionIsForward(ss->ps.state->es_direction),
+							 ss->ss_ScanTupleSlot);
 	return ss->ss_ScanTupleSlot;
 }
 
@@ -155,7 +155,7 @@ exec_scan(CustomScanState *css)
 static void
 rescan(CustomScanState *css)
 {
-	FunctionScanOfOurs *scan = (FunctionScanOfOurs *) css;
+	TopicFunctionScan *scan = (TopicFunctionScan *) css;
 
 	if (css->ss.ps.ps_ResultTupleSlot)
 		ExecClearTuple(css->ss.ps.ps_ResultTupleSlot);
@@ -169,7 +169,7 @@ rescan(CustomScanState *css)
 static void
 end_scan(CustomScanState *css)
 {
-	FunctionScanOfOurs *scan = (FunctionScanOfOurs *) css;
+	TopicFunctionScan *scan = (TopicFunctionScan *) css;
 
 	/* slots point to the rows */
 	if (css->ss.ps.ps_ResultTupleSlot)
@@ -212,7 +212,7 @@ static const CustomExecMethods exec_methods = {
 static Node *
 create_state(CustomScan *plan)
 {
-	FunctionScanOfOurs *scan = palloc0(sizeof(FunctionScanOfOurs));
+	TopicFunctionScan *scan = palloc0(sizeof(TopicFunctionScan));
 
 	scan->css.ss.ps.type = T_CustomScanState;
 	scan->css.methods = &exec_methods;

@@ -105,11 +105,11 @@ find_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 	return call;
 }
 
-/* The columns that a target list or clauses need, in order of appearance. */
+/* Adds the columns that expressions need, in order of appearance. */
 static List *
-add_columns(List *columns, Index relid, const void *exprs)
+add_columns(List *columns, Index relid, List *exprs)
 {
-	List	   *vars = pull_var_clause((Node *) unconstify(void *, exprs),
+	List	   *vars = pull_var_clause((Node *) exprs,
 									   PVC_RECURSE_AGGREGATES |
 									   PVC_RECURSE_WINDOWFUNCS |
 									   PVC_RECURSE_PLACEHOLDERS);
@@ -139,7 +139,11 @@ make_plan(PlannerInfo *root, RelOptInfo *rel, CustomPath *path, List *tlist,
 	ListCell   *lc;
 	List	   *attnums = NIL;
 
-	/* with no others the scan's tuples are the result, and none is projected */
+	/*
+	 * If these are all, the scan's tuples are the result, and none is
+	 * projected.  A target list that is computed is put in its place later.
+	 */
+	columns = add_columns(columns, rel->relid, rel->reltarget->exprs);
 	columns = add_columns(columns, rel->relid, quals);
 	foreach(lc, columns)
 	{
