@@ -19,6 +19,7 @@
 #include "catalog/topic.h"
 #include "consume/claim.h"
 #include "consume/prepared.h"
+#include "consume/scan.h"
 #include "ddl/ddl.h"
 #include "fmgr.h"
 #include "log/log.h"
@@ -58,6 +59,7 @@ _PG_init(void)
 	sth_health_init();
 	sth_claim_init();
 	sth_prepared_init();
+	sth_scan_init();
 	sth_relations_init();
 	sth_topic_init();
 	sth_holder_init();

@@ -45,6 +45,9 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+/* Bytes of a group's name. */
+#define MAX_NAME 255
+
 PG_FUNCTION_INFO_V1(sth_create_group);
 PG_FUNCTION_INFO_V1(sth_drop_group);
 PG_FUNCTION_INFO_V1(sth_group_position);
@@ -161,12 +164,31 @@ lock_group(int32 group_id, LOCKMODE mode)
 					   mode);
 }
 
-/* Finds a group and locks it until the transaction ends, for polling. */
+/*
+ * Finds a group and locks it until the transaction ends, for polling.
+ *
+ * What counts is what is found once the lock is held, but the lock wants the
+ * group's number first.  A consumer polls the same group again and again, so
+ * the number is remembered: if it is still the group's, one look is enough.
+ */
 int32
 sth_group_lock(const SthTopic *topic, const char *topic_name,
 			   const char *name)
 {
-	int32		group_id = sth_group_find(topic, topic_name, name);
+	static int32 last_topic_id = 0;
+	static char last_name[MAX_NAME + 1];
+	static int32 last_group_id = 0;
+	int32		group_id;
+
+	if (last_topic_id == topic->topic_id && strcmp(last_name, name) == 0)
+	{
+		lock_group(last_group_id, AccessShareLock);
+		group_id = sth_group_find(topic, topic_name, name);
+		if (group_id == last_group_id)
+			return group_id;
+	}
+	else
+		group_id = sth_group_find(topic, topic_name, name);
 
 	lock_group(group_id, AccessShareLock);
 	/* not the one that was waited for, if that has been dropped */
@@ -176,17 +198,20 @@ sth_group_lock(const SthTopic *topic, const char *topic_name,
 				 errmsg("consumer group \"%s\" of topic \"%s\" was dropped and created again",
 						name, topic_name),
 				 errhint("The transaction might succeed if retried.")));
+	last_topic_id = topic->topic_id;
+	last_group_id = group_id;
+	strlcpy(last_name, name, sizeof(last_name));
 	return group_id;
 }
 
 static void
 check_name(const char *name)
 {
-	if (name[0] == '\0' || strlen(name) > 255)
+	if (name[0] == '\0' || strlen(name) > MAX_NAME)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid name of a consumer group: \"%s\"", name),
-				 errdetail("A name has 1 to 255 bytes.")));
+				 errdetail("A name has 1 to %d bytes.", MAX_NAME)));
 }
 
 /* Does the group start with rows committed from now on? */

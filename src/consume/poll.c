@@ -35,10 +35,10 @@
 #include "catalog/relations.h"
 #include "consume/claim.h"
 #include "consume/group.h"
+#include "consume/returned.h"
 #include "consume/topic_argument.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "log/reader.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
@@ -65,7 +65,7 @@ typedef struct Poll
 	int64		bytes;
 	int		   *partitions;
 	int			npartitions;
-	ReturnSetInfo *rsinfo;
+	SthReturned *rows;
 	Datum	   *values;
 	bool	   *isnull;
 	int64		returned;
@@ -102,8 +102,7 @@ emit_rows(Poll *poll, int partition, int64 from)
 	while (poll->records > 0 && poll->bytes > 0 &&
 		   sth_reader_next(poll->reader, poll->values, poll->isnull))
 	{
-		tuplestore_putvalues(poll->rsinfo->setResult, poll->rsinfo->setDesc,
-							 poll->values, poll->isnull);
+		sth_returned_put(poll->rows, poll->values, poll->isnull);
 		poll->records--;
 		poll->bytes -= sth_reader_row_size(poll->reader);
 		poll->returned++;
@@ -277,8 +276,7 @@ sth_poll(PG_FUNCTION_ARGS)
 	poll.group_id = sth_group_lock(poll.topic, RelationGetRelationName(poll.rel),
 								   poll.group);
 	choose_partitions(&poll, PG_ARGISNULL(5) ? NULL : PG_GETARG_ARRAYTYPE_P(5));
-	InitMaterializedSRF(fcinfo, 0);
-	poll.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	poll.rows = sth_returned_begin(fcinfo, poll.rel);
 	poll.values = palloc0(RelationGetNumberOfAttributes(poll.rel) * sizeof(Datum));
 	poll.isnull = palloc(RelationGetNumberOfAttributes(poll.rel) * sizeof(bool));
 	poll.snapshot = GetActiveSnapshot();

@@ -12,8 +12,8 @@
 #include "base/arguments.h"
 #include "base/compat.h"
 #include "catalog/topic.h"
+#include "consume/returned.h"
 #include "consume/topic_argument.h"
-#include "funcapi.h"
 #include "log/log.h"
 #include "log/reader.h"
 #include "miscadmin.h"
@@ -72,7 +72,7 @@ check_end(Relation rel, const SthTopic *topic, int partition, int64 from)
 
 /* Returns rows up to the limits; false if there was none. */
 static bool
-emit_rows(SthReader *reader, ReturnSetInfo *rsinfo, int natts, Limits limits)
+emit_rows(SthReader *reader, SthReturned *rows, int natts, Limits limits)
 {
 	bool		any = false;
 	Datum	   *values = palloc0(natts * sizeof(Datum));
@@ -80,8 +80,7 @@ emit_rows(SthReader *reader, ReturnSetInfo *rsinfo, int natts, Limits limits)
 
 	while (limits.records-- > 0 && sth_reader_next(reader, values, isnull))
 	{
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values,
-							 isnull);
+		sth_returned_put(rows, values, isnull);
 		any = true;
 		limits.bytes -= sth_reader_row_size(reader);
 		if (limits.bytes <= 0)
@@ -101,6 +100,7 @@ sth_read(PG_FUNCTION_ARGS)
 	SthTopic   *topic;
 	Snapshot	snapshot = GetActiveSnapshot();
 	SthReader  *reader;
+	SthReturned *rows;
 
 	sth_require_argument(fcinfo, 1, "partition");
 	sth_require_argument(fcinfo, 2, "from_offset");
@@ -113,12 +113,11 @@ sth_read(PG_FUNCTION_ARGS)
 	topic = sth_topic_get(rel);
 	check_position(rel, topic, partition, from, snapshot);
 
-	InitMaterializedSRF(fcinfo, 0);
+	rows = sth_returned_begin(fcinfo, rel);
 	reader = sth_reader_begin(rel, topic, snapshot, STH_READ_ORDERED,
 							  sth_all_columns(rel));
 	sth_reader_seek(reader, partition, from);
-	if (!emit_rows(reader, (ReturnSetInfo *) fcinfo->resultinfo,
-				   RelationGetNumberOfAttributes(rel), limits))
+	if (!emit_rows(reader, rows, RelationGetNumberOfAttributes(rel), limits))
 		check_end(rel, topic, partition, from);
 	sth_reader_end(reader);
 	relation_close(rel, AccessShareLock);

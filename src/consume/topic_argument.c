@@ -53,6 +53,29 @@ sth_topic_open_for_select(Oid relid)
 	return sth_topic_open(relid, AccessShareLock);
 }
 
+/* Has it this column still, of this type? */
+bool
+sth_topic_has_column(Relation rel, AttrNumber attnum, Oid type)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	return attnum <= desc->natts &&
+		!TupleDescAttr(desc, attnum - 1)->attisdropped &&
+		TupleDescAttr(desc, attnum - 1)->atttypid == type;
+}
+
+/* The topic has other columns than the statement expects. */
+void
+sth_topic_report_change(Relation rel)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("the columns of topic \"%s\" have changed since the statement began",
+					RelationGetRelationName(rel)),
+			 errhint("The transaction might succeed if retried.")));
+	pg_unreachable();
+}
+
 /*
  * Raises an error if the topic, which the function has just locked, has other
  * columns than the statement expects: nothing locks it while the statement is
@@ -72,17 +95,13 @@ sth_topic_check_result(FunctionCallInfo fcinfo, Relation rel)
 	expected = rsinfo->expectedDesc;
 	same = expected->natts == desc->natts;
 	for (int i = 0; same && i < desc->natts; i++)
-		same = TupleDescAttr(desc, i)->attisdropped ==
-			TupleDescAttr(expected, i)->attisdropped &&
-			(TupleDescAttr(desc, i)->attisdropped ||
-			 TupleDescAttr(desc, i)->atttypid ==
-			 TupleDescAttr(expected, i)->atttypid);
+		same = TupleDescAttr(desc, i)->attisdropped ?
+			TupleDescAttr(expected, i)->attisdropped :
+			!TupleDescAttr(expected, i)->attisdropped &&
+			sth_topic_has_column(rel, i + 1,
+								 TupleDescAttr(expected, i)->atttypid);
 	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("the columns of topic \"%s\" have changed since the statement began",
-						RelationGetRelationName(rel)),
-				 errhint("The transaction might succeed if retried.")));
+		sth_topic_report_change(rel);
 }
 
 /* The attribute numbers of all columns. */

@@ -8,7 +8,8 @@
  * streamhouse.segment, its blocks stand in its row, and a block's bytes come
  * from the store.  Blocks before the position are not fetched, and neither is
  * any if nothing is asked of its rows but how many they are.  Of a block its
- * header is fetched and the chunks of the columns that are asked for.
+ * header is fetched and then the chunks of the columns that are asked for, or
+ * all at once if those are all columns that the topic has.
  *
  * What is wrong with what is stored is an error, never wrong rows: the
  * segments have to follow each other, the blocks of one have to lie in its
@@ -45,6 +46,7 @@ struct SthSegmentReader
 	bool		want_blocks;	/* more than how many rows there are */
 	const bool *wanted;			/* by attnum - 1 */
 	bool		want_times;
+	bool		want_all;		/* all columns: blocks are fetched whole */
 	bool		check_all;		/* what is not asked for, too */
 	SthSegmentScan *scan;
 	SthStore   *store;
@@ -115,6 +117,7 @@ sth_segment_reader_begin(Relation rel, const SthTopic *topic,
 		n++;
 	}
 	reader->want_blocks = n > 0 || want_times;
+	reader->want_all = n == topic->ncolumns && want_times;
 	reader->callback.func = free_blocks;
 	reader->callback.arg = reader;
 	MemoryContextRegisterResetCallback(context, &reader->callback);
@@ -393,7 +396,7 @@ fetch_block(SthSegmentReader *reader)
 	}
 	reserve_buffer(reader, entry->len);
 	reader->bytes = reader->buffer;
-	if (reader->check_all)
+	if (reader->check_all || reader->want_all)
 	{
 		fetch(reader, 0, entry->len);
 		return;
