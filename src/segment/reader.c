@@ -428,23 +428,23 @@ sth_segment_reader_next(SthSegmentReader *reader, int64 *offset,
 }
 
 /*
- * The current block's next row.  Wanted columns go to their places in the
- * arrays, whose other places are left alone; to be called as often as the
- * block has offsets, and only if anything was asked for.
+ * The current block's next rows, at least one; good until the next call.  To
+ * be called until there were as many as the block has offsets, and only if
+ * anything was asked for.
  */
-void
-sth_segment_reader_row(SthSegmentReader *reader, Datum *values, bool *isnull,
-					   TimestampTz *time)
+const SthBatch *
+sth_segment_reader_rows(SthSegmentReader *reader)
 {
+	const SthBatch *batch = sth_block_reader_batch(reader->blocks);
 	SthFault	fault;
 
-	if (sth_block_reader_next(reader->blocks, (uintptr_t *) values, isnull,
-							  reader->want_times ? time : NULL))
-		return;
+	if (batch->nrows > 0)
+		return batch;
 	if (sth_block_reader_fault(reader->blocks, &fault) == STH_CODEC_OK)
 		sth_fault(&fault, STH_CODEC_DAMAGED, "rows are missing",
 				  reader->entry.position);
 	report_block(reader, &fault);
+	pg_unreachable();
 }
 
 /* The offset after the block, or after all segments. */
