@@ -62,22 +62,22 @@ next_row(TopicScan *state, TupleTableSlot *slot)
 	}
 }
 
+/*
+ * The slot's row gives way to the next one in place, if it can: a slot that
+ * points to the reader's memory has nothing to be freed, and its other fields
+ * stay as they are.
+ */
 TupleTableSlot *
 sthIterateForeignScan(ForeignScanState *node)
 {
 	TopicScan  *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
-	/*
-	 * The last row gives way to the next in place: a slot that points to
-	 * others' memory has nothing to be freed, and all of its columns are set.
-	 */
-	if (TTS_EMPTY(slot) || TTS_SHOULDFREE(slot))
-	{
-		ExecClearTuple(slot);
-		return next_row(state, slot) ? ExecStoreVirtualTuple(slot) : slot;
-	}
-	return next_row(state, slot) ? slot : ExecClearTuple(slot);
+	if (!TTS_EMPTY(slot) && !TTS_SHOULDFREE(slot) && state->partition >= 0 &&
+		sth_reader_next(state->reader, slot->tts_values, slot->tts_isnull))
+		return slot;
+	ExecClearTuple(slot);
+	return next_row(state, slot) ? ExecStoreVirtualTuple(slot) : slot;
 }
 
 void
