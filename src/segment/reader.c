@@ -17,8 +17,9 @@
  *
  * Failure: reading changes nothing.
  *
- * Memory: a context of the reader's own, "streamhouse segments".  A row's
- * values are pointers into the current block, and last until the next one.
+ * Memory: a context of the reader's own, "streamhouse segments", and for
+ * blocks spare.c's buffers.  A row's values are pointers into the current
+ * block, and last until the next one.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,6 +31,7 @@
 #include "miscadmin.h"
 #include "segment/fault.h"
 #include "segment/reader.h"
+#include "segment/spare.h"
 #include "store/store.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -71,6 +73,9 @@ free_blocks(void *arg)
 	if (reader->blocks != NULL)
 		sth_block_reader_free(reader->blocks);
 	reader->blocks = NULL;
+	if (reader->buffer != NULL)
+		sth_spare_give(reader->buffer);
+	reader->buffer = NULL;
 }
 
 /*
@@ -88,7 +93,7 @@ sth_segment_reader_begin(Relation rel, const SthTopic *topic,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	SthSegmentReader *reader = palloc0(sizeof(SthSegmentReader));
 	SthColumnType *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumnType));
-	SthMemory	memory = sth_codec_memory(context);
+	SthMemory	memory = sth_spare_memory(context);
 	int			n = 0;
 
 	reader->context = context;
@@ -248,10 +253,11 @@ reserve_buffer(SthSegmentReader *reader, Size len)
 	if (reader->buffer_size >= len)
 		return;
 	if (reader->buffer != NULL)
-		pfree(reader->buffer);
-	reader->buffer = NULL;
+		sth_spare_give(reader->buffer);
 	reader->buffer_size = 0;
-	reader->buffer = MemoryContextAllocHuge(reader->context, len);
+	reader->buffer = sth_spare_take(len);
+	if (reader->buffer == NULL)
+		sth_report_no_memory();
 	reader->buffer_size = len;
 }
 
