@@ -4,15 +4,19 @@
  *	  Blocks to rows: the columns that are wanted, as datums.
  *
  * Loading finds the chunk of each wanted column, checks what it is and its
- * checksum, and decodes it into buffers of that column's own.  Then a row is
- * a step in each: fixed-length values are an array, variable-length ones are
- * walked, and each step is checked against the chunk's end, so that a chunk
- * that lies in spite of its checksum cannot lead outside.
+ * checksum, and decodes it into buffers of that column's own.  Then datums are
+ * made a batch of rows at a time, column after column, so that what a column
+ * is has to be asked once for many rows: fixed-length values are an array,
+ * variable-length ones are walked, and each step is checked against the
+ * chunk's end, so that a chunk that lies in spite of its checksum cannot lead
+ * outside.
  *
  * Failure: a block that could not be loaded has no rows.  A step that fails
- * ends the rows, and sth_block_reader_fault tells it from their regular end.
+ * ends the rows with the one before, and sth_block_reader_fault tells it from
+ * their regular end.
  *
- * Memory: the decoded chunks of one block, kept for the next one.
+ * Memory: the decoded chunks of one block, and a batch of datums; both kept
+ * for the next block.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,12 +37,13 @@ typedef enum Form
 typedef struct Source
 {
 	SthColumnType column;
-	int			place;			/* in the caller's arrays */
 	Form		form;
 	const uint8_t *p;			/* the next value */
 	const uint8_t *end;
 	size_t		stride;
 	const uint8_t *present;		/* or NULL: all rows have a value */
+	uintptr_t  *values;			/* of the batch, */
+	bool	   *isnull;			/* as it has them */
 	uint64_t	at;				/* the chunk's byte in the object */
 	SthColumnData data;
 	SthChunkBuffers buffers;
@@ -52,10 +57,48 @@ struct SthBlockReader
 	bool		want_times;
 	Source		times;
 	SthBlock	block;
-	uint32_t	row;			/* the next one */
+	uint32_t	row;			/* the one after the batch */
 	SthFault	fault;			/* that ended the rows */
+	SthBatch	batch;
+	SthBatchColumn *batch_columns;
+	uint32_t	taken;			/* rows of the batch */
+	uint8_t    *datums;			/* all that it points to */
+	int64_t    *batch_times;
 	SthDecompressor decompressor;
 };
+
+/* A batch of datums and NULL flags for each column, and one of times. */
+static bool
+allocate_batch(SthBlockReader *reader)
+{
+	const SthMemory *memory = &reader->memory;
+	size_t		n = (size_t) reader->nsources;
+	size_t		values_len = STH_BATCH_ROWS * sizeof(uintptr_t);
+	int			i;
+
+	reader->batch_columns = sth_allocate_zeroed(memory, n * sizeof(SthBatchColumn) + 1);
+	reader->batch_times = sth_allocate_zeroed(memory, STH_BATCH_ROWS * sizeof(int64_t));
+	reader->datums = sth_allocate_zeroed(memory, n * (values_len + STH_BATCH_ROWS) + 1);
+	if (reader->batch_columns == NULL || reader->batch_times == NULL ||
+		reader->datums == NULL)
+		return false;
+	for (i = 0; i < reader->nsources; i++)
+	{
+		Source	   *source = &reader->sources[i];
+		SthBatchColumn *column = &reader->batch_columns[i];
+
+		source->values = (uintptr_t *) (reader->datums + (size_t) i * values_len);
+		source->isnull = (bool *) (reader->datums + n * values_len +
+								   (size_t) i * STH_BATCH_ROWS);
+		column->place = source->column.attnum - 1;
+		column->values = source->values;
+		column->isnull = source->isnull;
+	}
+	reader->batch.columns = reader->batch_columns;
+	reader->batch.ncolumns = reader->nsources;
+	reader->batch.times = reader->want_times ? reader->batch_times : NULL;
+	return true;
+}
 
 /*
  * A reader of these columns, in ascending order of attribute number; NULL if
@@ -73,16 +116,13 @@ sth_block_reader_create(const SthMemory *memory, const SthColumnType *columns,
 	reader->memory = *memory;
 	reader->want_times = want_times;
 	reader->sources = sth_allocate_zeroed(memory, (size_t) ncolumns * sizeof(Source) + 1);
-	if (reader->sources == NULL)
-	{
-		sth_release(memory, reader);
-		return NULL;
-	}
-	reader->nsources = ncolumns;
-	for (i = 0; i < ncolumns; i++)
-	{
+	reader->nsources = reader->sources == NULL ? 0 : ncolumns;
+	for (i = 0; i < reader->nsources; i++)
 		reader->sources[i].column = columns[i];
-		reader->sources[i].place = columns[i].attnum - 1;
+	if (reader->sources == NULL || !allocate_batch(reader))
+	{
+		sth_block_reader_free(reader);
+		return NULL;
 	}
 	return reader;
 }
@@ -105,6 +145,9 @@ sth_block_reader_free(SthBlockReader *reader)
 	free_source(&memory, &reader->times);
 	sth_decompressor_free(&reader->decompressor);
 	sth_release(&memory, reader->sources);
+	sth_release(&memory, reader->batch_columns);
+	sth_release(&memory, reader->batch_times);
+	sth_release(&memory, reader->datums);
 	sth_release(&memory, reader);
 }
 
@@ -180,6 +223,24 @@ load_chunk(SthBlockReader *reader, const uint8_t *data, int i, size_t at,
 	return STH_CODEC_OK;
 }
 
+/* Fills in what is the same in all batches of the block. */
+static void
+set_constants(SthBlockReader *reader)
+{
+	int			i;
+
+	for (i = 0; i < reader->nsources; i++)
+	{
+		Source	   *source = &reader->sources[i];
+
+		memset(source->isnull, source->form == FORM_NONE, STH_BATCH_ROWS);
+		if (source->form == FORM_NONE)
+			memset(source->values, 0, STH_BATCH_ROWS * sizeof(uintptr_t));
+	}
+	for (i = 0; i < STH_BATCH_ROWS; i++)
+		reader->batch_times[i] = reader->block.min_time;
+}
+
 /*
  * Loads a whole block, which has to be the one that the index entry means,
  * and stands before its first row.  Columns that it does not have are NULL.
@@ -199,6 +260,8 @@ sth_block_reader_load(SthBlockReader *reader, const uint8_t *data, size_t len,
 	reader->times.form = FORM_NONE;
 	reader->block.nrows = 0;
 	reader->row = 0;
+	reader->batch.nrows = 0;
+	reader->taken = 0;
 	reader->fault.result = STH_CODEC_OK;
 
 	if (sth_block_parse(data, len, entry->position, &block, fault) != STH_CODEC_OK ||
@@ -217,6 +280,7 @@ sth_block_reader_load(SthBlockReader *reader, const uint8_t *data, size_t len,
 		}
 		at += sth_chunk_span(&chunk);
 	}
+	set_constants(reader);
 	return STH_CODEC_OK;
 }
 
@@ -234,70 +298,127 @@ sth_block_reader_column(const SthBlockReader *reader, int i)
 	return reader->sources[i].form == FORM_NONE ? NULL : &reader->sources[i].data;
 }
 
-/* A variable-length value, as sth_row_fetch does it; false: damaged. */
-static inline bool
-next_varlena(Source *source, uintptr_t *value)
-{
-	const uint8_t *p;
-
-	p = sth_row_fetch(&source->column.layout, source->data.values, source->p,
-					  source->end, value);
-	if (p == NULL)
-		return false;
-	source->p = p;
-	return true;
-}
-
 /*
- * The source's next value.  Of fixed-length ones there are as many as the
- * bitmap has bits: decoding has seen to it.
+ * The value at p, and the byte after it; NULL: damaged.  Of fixed-length ones
+ * there are as many as the bitmap has bits: decoding has seen to it.
  */
-static inline bool
-next_value(Source *source, uintptr_t *value)
+static inline const uint8_t *
+next_value(const Source *source, const Form form, const SthLayout *layout,
+		   const uint8_t *p, uintptr_t *value)
 {
-	const uint8_t *p = source->p;
-
-	switch (source->form)
+	switch (form)
 	{
 		case FORM_INT8:
 			*value = (uintptr_t) (intptr_t) (int8_t) *p;
-			source->p += 1;
-			return true;
+			return p + 1;
 		case FORM_INT16:
 			*value = (uintptr_t) (intptr_t) (int16_t) sth_get_u16(p);
-			source->p += 2;
-			return true;
+			return p + 2;
 		case FORM_INT32:
 			*value = (uintptr_t) (intptr_t) (int32_t) sth_get_u32(p);
-			source->p += 4;
-			return true;
+			return p + 4;
 		case FORM_INT64:
 			*value = (uintptr_t) sth_get_u64(p);
-			source->p += 8;
-			return true;
+			return p + 8;
 		case FORM_FIXED:
 			*value = (uintptr_t) p;
-			source->p += source->stride;
-			return true;
+			return p + source->stride;
 		default:
-			return next_varlena(source, value);
+			return sth_row_fetch(layout, source->data.values, p, source->end, value);
 	}
 }
 
-static inline bool
-has_value(const Source *source, uint32_t row)
+/*
+ * Makes the datums of the next n rows, the first of which is 'row'.  Returns
+ * how many it has made: fewer are damage.  Inlined for each form.
+ */
+static inline __attribute__((always_inline)) uint32_t
+take_values(Source *source, const Form form, uint32_t row, uint32_t n)
 {
-	return source->form != FORM_NONE &&
-		(source->present == NULL || (source->present[row >> 3] >> (row & 7)) & 1);
+	SthLayout	layout = {-1, source->column.layout.align, 0, 0};
+	const uint8_t *present = source->present;
+	const uint8_t *p = source->p;
+	uint32_t	i;
+
+	for (i = 0; i < n; i++)
+	{
+		if (present != NULL)
+		{
+			source->isnull[i] = !((present[(row + i) >> 3] >> ((row + i) & 7)) & 1);
+			source->values[i] = 0;
+			if (source->isnull[i])
+				continue;
+		}
+		p = next_value(source, form, &layout, p, &source->values[i]);
+		if (p == NULL)
+			return i;
+	}
+	source->p = p;
+	return n;
 }
 
-static bool
-fail(SthBlockReader *reader, const Source *source)
+static uint32_t
+take_from_source(Source *source, uint32_t row, uint32_t n)
 {
-	sth_fault(&reader->fault, STH_CODEC_DAMAGED, "a value is not well-formed",
-			  source->at);
-	reader->block.nrows = reader->row;
-	return false;
+	switch (source->form)
+	{
+		case FORM_NONE:
+			return n;
+		case FORM_INT8:
+			return take_values(source, FORM_INT8, row, n);
+		case FORM_INT16:
+			return take_values(source, FORM_INT16, row, n);
+		case FORM_INT32:
+			return take_values(source, FORM_INT32, row, n);
+		case FORM_INT64:
+			return take_values(source, FORM_INT64, row, n);
+		case FORM_FIXED:
+			return take_values(source, FORM_FIXED, row, n);
+		default:
+			return take_values(source, FORM_VARLENA, row, n);
+	}
+}
+
+/* Makes a batch of the next rows, of n or as many as there are. */
+static void
+take_batch(SthBlockReader *reader, uint32_t n)
+{
+	uint32_t	row = reader->row;
+	int			i;
+
+	if (n > reader->block.nrows - row)
+		n = reader->block.nrows - row;
+	for (i = 0; i < reader->nsources; i++)
+	{
+		uint32_t	taken = take_from_source(&reader->sources[i], row, n);
+
+		if (taken == n)
+			continue;
+		n = taken;
+		reader->block.nrows = row + n;
+		sth_fault(&reader->fault, STH_CODEC_DAMAGED, "a value is not well-formed",
+				  reader->sources[i].at);
+	}
+	if (reader->times.form != FORM_NONE)
+	{
+		memcpy(reader->batch_times, reader->times.p, n * sizeof(int64_t));
+		reader->times.p += n * sizeof(int64_t);
+	}
+	reader->row += n;
+	reader->batch.nrows = n;
+	reader->taken = 0;
+}
+
+/*
+ * The next rows, all of which count as taken; none at the block's end.  Good
+ * until the next call.
+ */
+const SthBatch *
+sth_block_reader_batch(SthBlockReader *reader)
+{
+	take_batch(reader, STH_BATCH_ROWS);
+	reader->taken = reader->batch.nrows;
+	return &reader->batch;
 }
 
 /*
@@ -309,48 +430,14 @@ bool
 sth_block_reader_next(SthBlockReader *reader, uintptr_t *values, bool *isnull,
 					  int64_t *time)
 {
-	uint32_t	row = reader->row;
-	int			i;
-
-	if (row >= reader->block.nrows)
+	if (reader->taken == reader->batch.nrows)
+		take_batch(reader, STH_BATCH_ROWS);
+	if (reader->taken == reader->batch.nrows)
 		return false;
-	for (i = 0; i < reader->nsources; i++)
-	{
-		Source	   *source = &reader->sources[i];
-
-		isnull[source->place] = !has_value(source, row);
-		if (isnull[source->place])
-			values[source->place] = 0;
-		else if (!next_value(source, &values[source->place]))
-			return fail(reader, source);
-	}
+	sth_batch_row(&reader->batch, reader->taken, values, isnull);
 	if (time != NULL)
-	{
-		uintptr_t	value;
-
-		*time = reader->block.min_time;
-		if (reader->times.form != FORM_NONE &&
-			next_value(&reader->times, &value))
-			*time = (int64_t) value;
-	}
-	reader->row++;
-	return true;
-}
-
-/* Passes over n rows of a column; false: damaged. */
-static bool
-skip_source(Source *source, uint32_t row, uint32_t n)
-{
-	uintptr_t	ignored;
-
-	if (source->present == NULL && source->stride > 0)
-	{
-		source->p += n * source->stride;
-		return true;
-	}
-	for (; n > 0; n--, row++)
-		if (has_value(source, row) && !next_value(source, &ignored))
-			return false;
+		*time = reader->batch_times[reader->taken];
+	reader->taken++;
 	return true;
 }
 
@@ -358,18 +445,23 @@ skip_source(Source *source, uint32_t row, uint32_t n)
 bool
 sth_block_reader_skip(SthBlockReader *reader, uint32_t n)
 {
-	int			i;
+	while (n > 0)
+	{
+		uint32_t	left = reader->batch.nrows - reader->taken;
 
-	if (n > reader->block.nrows - reader->row)
-		n = reader->block.nrows - reader->row;
-	for (i = 0; i < reader->nsources; i++)
-		if (reader->sources[i].form != FORM_NONE &&
-			!skip_source(&reader->sources[i], reader->row, n))
-			return fail(reader, &reader->sources[i]);
-	if (reader->times.form != FORM_NONE)
-		skip_source(&reader->times, reader->row, n);
-	reader->row += n;
-	return true;
+		if (left == 0)
+		{
+			take_batch(reader, n < STH_BATCH_ROWS ? n : STH_BATCH_ROWS);
+			left = reader->batch.nrows;
+			if (left == 0)
+				break;
+		}
+		if (left > n)
+			left = n;
+		reader->taken += left;
+		n -= left;
+	}
+	return n == 0 || reader->fault.result == STH_CODEC_OK;
 }
 
 /* Did damage end the rows? */

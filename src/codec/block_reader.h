@@ -12,6 +12,11 @@
  *			while (sth_block_reader_next(reader, values, isnull, &time))
  *		sth_block_reader_free(reader)
  *
+ * Whoever reads many rows takes them by batches instead:
+ *
+ *			while ((batch = sth_block_reader_batch(reader))->nrows > 0)
+ *				sth_batch_row(batch, i, values, isnull), batch->times[i]
+ *
  * Columns that are not wanted are neither checked nor decompressed, and
  * values are pointers into the block or into what it decompresses to: they
  * are good until the next load, as long as the block's bytes stay.  Bytes
@@ -28,6 +33,41 @@
 
 typedef struct SthBlockReader SthBlockReader;
 
+/* As many rows are turned into datums at once: they fit the nearest cache. */
+#define STH_BATCH_ROWS 128
+
+/* A column of a batch, by row. */
+typedef struct SthBatchColumn
+{
+	int			place;			/* attnum - 1 */
+	const uintptr_t *values;	/* 0 where NULL */
+	const bool *isnull;
+} SthBatchColumn;
+
+/* Rows as datums, by column: those that are wanted. */
+typedef struct SthBatch
+{
+	uint32_t	nrows;
+	int			ncolumns;
+	const SthBatchColumn *columns;
+	const int64_t *times;		/* by row; NULL unless they are wanted */
+} SthBatch;
+
+/* Puts the wanted columns of row i of a batch to their places. */
+static inline void
+sth_batch_row(const SthBatch *batch, uint32_t i, uintptr_t *values,
+			  bool *isnull)
+{
+	const SthBatchColumn *column = batch->columns;
+	const SthBatchColumn *end = column + batch->ncolumns;
+
+	for (; column < end; column++)
+	{
+		values[column->place] = column->values[i];
+		isnull[column->place] = column->isnull[i];
+	}
+}
+
 extern SthBlockReader *sth_block_reader_create(const SthMemory *memory,
 											   const SthColumnType *columns,
 											   int ncolumns, bool want_times);
@@ -38,6 +78,7 @@ extern SthCodecResult sth_block_reader_load(SthBlockReader *reader,
 											const SthIndexEntry *entry,
 											SthFault *fault);
 extern const SthBlock *sth_block_reader_block(const SthBlockReader *reader);
+extern const SthBatch *sth_block_reader_batch(SthBlockReader *reader);
 extern bool sth_block_reader_next(SthBlockReader *reader, uintptr_t *values,
 								  bool *isnull, int64_t *time);
 extern bool sth_block_reader_skip(SthBlockReader *reader, uint32_t n);

@@ -102,11 +102,13 @@ emit_rows(Poll *poll, int partition, int64 from)
 	while (poll->records > 0 && poll->bytes > 0 &&
 		   sth_reader_next(poll->reader, poll->values, poll->isnull))
 	{
+		int64		size = (int64) sth_reader_row_size(poll->reader);
+
 		sth_returned_put(poll->rows, poll->values, poll->isnull);
 		poll->records--;
-		poll->bytes -= sth_reader_row_size(poll->reader);
+		poll->bytes -= size;
 		poll->returned++;
-		poll->returned_bytes += sth_reader_row_size(poll->reader);
+		poll->returned_bytes += size;
 	}
 	return sth_reader_position(poll->reader);
 }

@@ -3,8 +3,8 @@
  * scan.c
  *	  Scanning a topic: all its partitions, one after the other.
  *
- * The scan shows what the query's snapshot shows.  Slots hold pointers into
- * the reader's current frame, which lasts until the next call.
+ * The scan shows what the query's snapshot shows.  The slot holds pointers into
+ * what the reader has at hand, which lasts until the next call.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,22 +47,37 @@ sthBeginForeignScan(ForeignScanState *node, int eflags)
 	node->fdw_state = state;
 }
 
+/* Moves to the next row, over the ends of partitions; false at the last one. */
+static bool
+next_row(TopicScan *state, TupleTableSlot *slot)
+{
+	for (;;)
+	{
+		if (state->partition >= 0 &&
+			sth_reader_next(state->reader, slot->tts_values, slot->tts_isnull))
+			return true;
+		if (state->partition + 1 >= state->topic->npartitions)
+			return false;
+		sth_reader_seek(state->reader, ++state->partition, 0);
+	}
+}
+
+/*
+ * The slot's row gives way to the next one in place, if it can: a slot that
+ * points to the reader's memory has nothing to be freed, and its other fields
+ * stay as they are.
+ */
 TupleTableSlot *
 sthIterateForeignScan(ForeignScanState *node)
 {
 	TopicScan  *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 
+	if (!TTS_EMPTY(slot) && !TTS_SHOULDFREE(slot) && state->partition >= 0 &&
+		sth_reader_next(state->reader, slot->tts_values, slot->tts_isnull))
+		return slot;
 	ExecClearTuple(slot);
-	for (;;)
-	{
-		if (state->partition >= 0 &&
-			sth_reader_next(state->reader, slot->tts_values, slot->tts_isnull))
-			return ExecStoreVirtualTuple(slot);
-		if (state->partition + 1 >= state->topic->npartitions)
-			return slot;
-		sth_reader_seek(state->reader, ++state->partition, 0);
-	}
+	return next_row(state, slot) ? ExecStoreVirtualTuple(slot) : slot;
 }
 
 void

@@ -80,8 +80,12 @@ struct SthReader
 	int64		offset;			/* of the next row in it */
 	int64		end_offset;
 	bool		decoded;
-	TimestampTz time;			/* of the current row */
-	const Datum *values;		/* the caller's, of the row returned last */
+
+	/* the current run: rows of it that are alike but for their values */
+	int64		run_offset;		/* of its first row */
+	int64		run_end;
+	const SthBatch *batch;		/* its rows, if they are of a block */
+	const Datum *values;		/* the caller's */
 	const bool *isnull;
 
 	/* the current frame */
@@ -190,7 +194,7 @@ sth_reader_seek(SthReader *reader, int partition, int64 from)
 	reader->position = from;
 	reader->done = false;
 	reader->decoded = false;
-	reader->offset = reader->end_offset = from;
+	reader->offset = reader->end_offset = reader->run_end = from;
 	reader->in_segments = true;
 	sth_segment_reader_seek(reader->segments, partition, from);
 	MemoryContextSwitchTo(old);
@@ -347,7 +351,10 @@ next_block(SthReader *reader)
 	return false;
 }
 
-/* Takes the values asked for out of the current row. */
+/*
+ * Takes the values asked for out of the current row.  Columns that the frame
+ * has not are NULL since the run began.
+ */
 static void
 fetch_values(SthReader *reader, Datum *values, bool *isnull)
 {
@@ -357,74 +364,113 @@ fetch_values(SthReader *reader, Datum *values, bool *isnull)
 	for (int i = 0; i < reader->nlook; i++)
 	{
 		const FrameColumn *column = &reader->columns[i];
-		uintptr_t	value;
+		bool		has = sth_frame_has(row, i);
+		uintptr_t	value = 0;
 
-		if (!sth_frame_has(row, i))
-			continue;
-		p = sth_row_fetch(&column->layout, row->values, p, row->end, &value);
+		if (has)
+			p = sth_row_fetch(&column->layout, row->values, p, row->end, &value);
 		if (p == NULL)
 			sth_frames_report_damage(reader->frames, "a row ends before its values do");
 		if (column->attnum != 0)
 		{
 			values[column->attnum - 1] = (Datum) value;
-			isnull[column->attnum - 1] = false;
+			isnull[column->attnum - 1] = !has;
 		}
 	}
 }
 
-/*
- * The next row, into arrays with a place for each column of the table; false
- * at the end of the partition.  Columns that were not asked for come out as
- * NULL.
- */
-bool
-sth_reader_next(SthReader *reader, Datum *values, bool *isnull)
+/* Moves to the next block or frame if this one is done; false at the end. */
+static bool
+find_rows(SthReader *reader)
 {
-	const SthTopic *topic = reader->topic;
+	/* the scan allocates, and the caller's context may be a row's */
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
+	bool		found = true;
 
-	while (reader->offset >= reader->end_offset)
+	while (found && reader->offset >= reader->end_offset)
 	{
-		/* the scan allocates, and the caller's context may be a row's */
-		MemoryContext old = MemoryContextSwitchTo(reader->context);
-		bool		found;
-
 		CHECK_FOR_INTERRUPTS();
 		found = (reader->in_segments && next_block(reader)) ||
 			next_frame(reader);
-		MemoryContextSwitchTo(old);
-		if (!found)
-			return false;
 	}
+	MemoryContextSwitchTo(old);
+	return found;
+}
 
-	memset(isnull, true, RelationGetNumberOfAttributes(reader->rel));
-	if (reader->decoded && reader->in_segments)
-		sth_segment_reader_row(reader->segments, values, isnull, &reader->time);
-	else if (reader->decoded)
+/*
+ * Begins the next run: sets what all its rows share in the caller's arrays,
+ * and NULL for all else.  False at the end of the partition.
+ */
+static pg_noinline bool
+begin_run(SthReader *reader, Datum *values, bool *isnull)
+{
+	const SthTopic *topic = reader->topic;
+
+	if (!find_rows(reader))
+		return false;
+	reader->batch = NULL;
+	reader->run_offset = reader->offset;
+	reader->run_end = reader->end_offset;
+	if (reader->in_segments && reader->decoded)
 	{
-		sth_frames_check(reader->frames,
-						 sth_frame_next(&reader->cursor, &reader->row));
-		fetch_values(reader, values, isnull);
-		reader->time = reader->row.time;
+		reader->batch = sth_segment_reader_rows(reader->segments);
+		reader->run_end = Min(reader->run_end,
+							  reader->offset + reader->batch->nrows);
 	}
+	memset(isnull, true, RelationGetNumberOfAttributes(reader->rel));
 	if (reader->want_partition)
 	{
 		values[topic->partition_attnum - 1] = Int32GetDatum(reader->partition);
 		isnull[topic->partition_attnum - 1] = false;
 	}
 	if (reader->want_offset)
-	{
-		values[topic->offset_attnum - 1] = Int64GetDatum(reader->offset);
 		isnull[topic->offset_attnum - 1] = false;
-	}
 	if (reader->want_times)
-	{
-		values[topic->time_attnum - 1] = TimestampTzGetDatum(reader->time);
 		isnull[topic->time_attnum - 1] = false;
-	}
-	reader->offset++;
-	reader->position = reader->offset;
 	reader->values = values;
 	reader->isnull = isnull;
+	return true;
+}
+
+/* Takes the next row of the current frame. */
+static pg_noinline TimestampTz
+take_frame_row(SthReader *reader, Datum *values, bool *isnull)
+{
+	sth_frames_check(reader->frames,
+					 sth_frame_next(&reader->cursor, &reader->row));
+	fetch_values(reader, values, isnull);
+	return reader->row.time;
+}
+
+/*
+ * The next row, into arrays with a place for each column of the table; false
+ * at the end of the partition.  Columns that were not asked for come out as
+ * NULL.  The arrays are the same from one seek to the next, and nobody else
+ * writes to them: what does not change from row to row is left as it is.
+ */
+bool
+sth_reader_next(SthReader *reader, Datum *values, bool *isnull)
+{
+	TimestampTz time = 0;
+
+	if (reader->offset >= reader->run_end && !begin_run(reader, values, isnull))
+		return false;
+	Assert(values == reader->values && isnull == reader->isnull);
+	if (reader->batch != NULL)
+	{
+		uint32		i = (uint32) (reader->offset - reader->run_offset);
+
+		sth_batch_row(reader->batch, i, (uintptr_t *) values, isnull);
+		if (reader->want_times)
+			time = reader->batch->times[i];
+	}
+	else if (reader->decoded)
+		time = take_frame_row(reader, values, isnull);
+	if (reader->want_offset)
+		values[reader->topic->offset_attnum - 1] = Int64GetDatum(reader->offset);
+	if (reader->want_times)
+		values[reader->topic->time_attnum - 1] = TimestampTzGetDatum(time);
+	reader->position = ++reader->offset;
 	return true;
 }
 

@@ -18,8 +18,9 @@
  *
  * Failure: reading changes nothing.
  *
- * Memory: a context of the reader's own, "streamhouse segments".  A row's
- * values are pointers into the current block, and last until the next one.
+ * Memory: a context of the reader's own, "streamhouse segments", and for
+ * blocks spare.c's buffers.  A row's values are pointers into the current
+ * block, and last until the next one.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,6 +34,7 @@
 #include "segment/fault.h"
 #include "segment/places.h"
 #include "segment/reader.h"
+#include "segment/spare.h"
 #include "store/store.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -78,6 +80,9 @@ free_blocks(void *arg)
 	if (reader->blocks != NULL)
 		sth_block_reader_free(reader->blocks);
 	reader->blocks = NULL;
+	if (reader->buffer != NULL)
+		sth_spare_give(reader->buffer);
+	reader->buffer = NULL;
 }
 
 /*
@@ -95,7 +100,7 @@ sth_segment_reader_begin(Relation rel, const SthTopic *topic,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	SthSegmentReader *reader = palloc0(sizeof(SthSegmentReader));
 	SthColumnType *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumnType));
-	SthMemory	memory = sth_codec_memory(context);
+	SthMemory	memory = sth_spare_memory(context);
 	int			n = 0;
 
 	reader->context = context;
@@ -261,10 +266,11 @@ reserve_buffer(SthSegmentReader *reader, Size len)
 	if (reader->buffer_size >= len)
 		return;
 	if (reader->buffer != NULL)
-		pfree(reader->buffer);
-	reader->buffer = NULL;
+		sth_spare_give(reader->buffer);
 	reader->buffer_size = 0;
-	reader->buffer = MemoryContextAllocHuge(reader->context, len);
+	reader->buffer = sth_spare_take(len);
+	if (reader->buffer == NULL)
+		sth_report_no_memory();
 	reader->buffer_size = len;
 }
 
@@ -483,23 +489,23 @@ sth_segment_reader_next(SthSegmentReader *reader, int64 *offset,
 }
 
 /*
- * The current block's next row.  Wanted columns go to their places in the
- * arrays, whose other places are left alone; to be called as often as the
- * block has offsets, and only if anything was asked for.
+ * The current block's next rows, at least one; good until the next call.  To
+ * be called until there were as many as the block has offsets, and only if
+ * anything was asked for.
  */
-void
-sth_segment_reader_row(SthSegmentReader *reader, Datum *values, bool *isnull,
-					   TimestampTz *time)
+const SthBatch *
+sth_segment_reader_rows(SthSegmentReader *reader)
 {
+	const SthBatch *batch = sth_block_reader_batch(reader->blocks);
 	SthFault	fault;
 
-	if (sth_block_reader_next(reader->blocks, (uintptr_t *) values, isnull,
-							  reader->want_times ? time : NULL))
-		return;
+	if (batch->nrows > 0)
+		return batch;
 	if (sth_block_reader_fault(reader->blocks, &fault) == STH_CODEC_OK)
 		sth_fault(&fault, STH_CODEC_DAMAGED, "rows are missing",
 				  reader->entry.position);
 	report_block(reader, &fault);
+	pg_unreachable();
 }
 
 /* The offset after the block, or after all segments. */

@@ -10,6 +10,7 @@
 
 #include "catalog/segments.h"
 #include "catalog/topic.h"
+#include "codec/block_reader.h"
 
 typedef struct SthSegmentReader SthSegmentReader;
 
@@ -32,8 +33,7 @@ extern void sth_segment_reader_seek(SthSegmentReader *reader, int partition,
 									int64 from);
 extern bool sth_segment_reader_next(SthSegmentReader *reader, int64 *offset,
 									int64 *end_offset);
-extern void sth_segment_reader_row(SthSegmentReader *reader, Datum *values,
-								   bool *isnull, TimestampTz *time);
+extern const SthBatch *sth_segment_reader_rows(SthSegmentReader *reader);
 extern int64 sth_segment_reader_position(const SthSegmentReader *reader);
 extern int64 sth_segment_reader_end_offset(const SthSegmentReader *reader);
 extern const SthSegmentStats *sth_segment_reader_stats(const SthSegmentReader *reader);

@@ -213,9 +213,10 @@ void
 sth_database_get(SthDatabaseStore *store, SthGet *get)
 {
 	int64		chunk_no = get->position / CHUNK_LEN;
+	int64		last_chunk = (get->position + Max(get->len, 1) - 1) / CHUNK_LEN;
 	Size		skip = get->position % CHUNK_LEN;
 	Size		done = 0;
-	ScanKeyData keys[2];
+	ScanKeyData keys[3];
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
@@ -225,8 +226,12 @@ sth_database_get(SthDatabaseStore *store, SthGet *get)
 	ScanKeyInit(&keys[1], Anum_sth_object_data_chunk_no,
 				BTGreaterEqualStrategyNumber, F_INT4GE,
 				Int32GetDatum((int32) Min(chunk_no, PG_INT32_MAX)));
+	/* without an end the scan would look at all entries of the index's page */
+	ScanKeyInit(&keys[2], Anum_sth_object_data_chunk_no,
+				BTLessEqualStrategyNumber, F_INT4LE,
+				Int32GetDatum((int32) Min(last_chunk, PG_INT32_MAX)));
 	scan = systable_beginscan_ordered(store->relation, store->index,
-									  store->snapshot, 2, keys);
+									  store->snapshot, 3, keys);
 	while (done < get->len &&
 		   (tuple = systable_getnext_ordered(scan, ForwardScanDirection)) != NULL)
 	{
