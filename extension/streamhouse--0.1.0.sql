@@ -339,6 +339,12 @@ RETURNS timestamptz
 COMMENT ON FUNCTION streamhouse.unflushed(int) IS
     'internal: since when rows of a log wait for their segment, for the view logs';
 
+CREATE FUNCTION streamhouse.tail_bytes(log_id int)
+RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_tail_bytes';
+COMMENT ON FUNCTION streamhouse.tail_bytes(int) IS
+    'internal: what the rows of a log take that wait for their segment, for the view logs';
+
 CREATE FUNCTION streamhouse.next_offset(log_id int)
 RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_next_offset';
@@ -388,7 +394,8 @@ SELECT t.relid::pg_catalog.regclass AS topic,
        streamhouse.next_offset(l.log_id) AS next_offset,
        s.segments,
        s.segment_bytes,
-       streamhouse.unflushed(l.log_id) AS oldest_unflushed
+       streamhouse.unflushed(l.log_id) AS oldest_unflushed,
+       streamhouse.tail_bytes(l.log_id) AS tail_bytes
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
@@ -411,6 +418,7 @@ COMMENT ON COLUMN streamhouse.logs.next_offset IS 'the offset that the next row 
 COMMENT ON COLUMN streamhouse.logs.segments IS 'number of its segments';
 COMMENT ON COLUMN streamhouse.logs.segment_bytes IS 'bytes of its segments, compressed';
 COMMENT ON COLUMN streamhouse.logs.oldest_unflushed IS 'since when rows wait in the tail for their segment, as far as the server knows; NULL: none do';
+COMMENT ON COLUMN streamhouse.logs.tail_bytes IS 'bytes that these rows take in the tail and its index, which max_tail_size limits; NULL: not known, nobody has produced to the partition since the server started, and the worker has not looked at it';
 
 CREATE VIEW streamhouse.segments WITH (security_barrier) AS
 SELECT t.relid::pg_catalog.regclass AS topic,
@@ -642,6 +650,7 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.flush(regclass),
     streamhouse.delete_records(regclass, int, bigint),
     streamhouse.unflushed(int),
+    streamhouse.tail_bytes(int),
     streamhouse.next_offset(int),
     streamhouse.stable_offset(int),
     streamhouse.group_position(int, int),

@@ -59,10 +59,11 @@ typedef enum SthWait
 	STH_WAIT_IN_LAUNCHER,
 	STH_WAIT_IN_WORKER,
 	STH_WAIT_FOR_PARKING,
-	STH_WAIT_FOR_FLUSH
+	STH_WAIT_FOR_FLUSH,
+	STH_WAIT_FOR_ROOM
 } SthWait;
 
-#define STH_NWAITS (STH_WAIT_FOR_FLUSH + 1)
+#define STH_NWAITS (STH_WAIT_FOR_ROOM + 1)
 
 /* Extensions name their wait events from 17 on. */
 static inline uint32
@@ -72,7 +73,8 @@ sth_wait_event(SthWait wait)
 	static const char *const names[STH_NWAITS] = {
 		"StreamhouseConsumeWait", "StreamhouseLogTurn",
 		"StreamhouseLauncherMain", "StreamhouseWorkerMain",
-		"StreamhouseWorkerPark", "StreamhouseFlushWait"
+		"StreamhouseWorkerPark", "StreamhouseFlushWait",
+		"StreamhouseProduceSlow"
 	};
 	static uint32 events[STH_NWAITS];
 

@@ -15,6 +15,7 @@ extern int	sth_max_workers;	/* of all databases, the launcher aside */
 extern int	sth_segment_size;	/* kB */
 extern int	sth_flush_interval; /* s */
 extern int	sth_block_size;		/* kB */
+extern int	sth_max_tail_size;	/* kB */
 
 #ifdef STH_FAILPOINTS
 extern char *sth_failpoint;

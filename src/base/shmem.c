@@ -16,7 +16,7 @@
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 
-#define MAX_PARTS 8
+#define MAX_PARTS 16
 
 typedef struct Part
 {

@@ -46,10 +46,13 @@
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "flush/flush.h"
+#include "log/failures.h"
 #include "log/frames.h"
 #include "log/log.h"
+#include "log/measure.h"
 #include "log/owner.h"
 #include "log/tail.h"
+#include "log/tail_size.h"
 #include "log/unflushed.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
@@ -280,6 +283,9 @@ note_failure(Flush *flush, const ErrorData *error)
 						   flush->nlogs, flush->nlogs, error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
+	/* of which of several logs it was will turn out */
+	if (flush->nlogs == 1)
+		sth_failures_note(flush->tail, flush->logs[0].topic_id, error);
 	for (int i = 0; i < flush->nlogs; i++)
 	{
 		FlushedLog *log = &flush->logs[i];
@@ -393,13 +399,9 @@ sth_flush_turn(void)
 static bool
 look_at_log(int32 log_id, void *arg)
 {
-	int64		limit = (int64) sth_segment_size * 1024;
-	int64		bytes = 0;
+	SthTailMeasure measure;
 	int32		topic_id;
 	Oid			relid;
-	Snapshot	snapshot;
-	SthTailScan *scan;
-	SthTailRow	row;
 	SthSequence *sequence;
 
 	switch (sth_owner_lock_log(log_id, &topic_id, &relid))
@@ -411,28 +413,21 @@ look_at_log(int32 log_id, void *arg)
 		case STH_LOG_LOCKED:
 			break;
 	}
-	snapshot = sth_fresh_snapshot();
-	scan = sth_tail_begin_scan(snapshot);
-	sth_tail_seek(scan, log_id, STH_STAGE_NONE,
-				  sth_log_tail_start(log_id, snapshot));
-	while (bytes < limit && sth_tail_next(scan, &row))
-	{
-		CHECK_FOR_INTERRUPTS();
-		/* staged rows are many */
-		bytes += row.kind == STH_FRAME_STAGED ? limit : (int64) row.frame_len;
-	}
-	sth_tail_end_scan(scan);
-	UnregisterSnapshot(snapshot);
-	if (bytes == 0)
+	measure = sth_tail_measure(log_id, (int64) sth_segment_size * 1024);
+	if (measure.bytes == 0)
 		return true;
 	sequence = sth_log_try_open(log_id);
-	if (sequence != NULL && sth_unflushed_since(sth_relations()->tail, log_id) == 0)
+	if (sequence != NULL)
 	{
 		Relation	rel = sth_topic_open(relid, NoLock);
 		SthTopic   *topic = sth_topic_get(rel);
 
-		(void) sth_unflushed_add(sequence, bytes, GetCurrentTimestamp(),
-								 topic->segment_size, topic->flush_interval);
+		sth_tail_size_attach(sequence, topic->server);
+		sth_tail_size_measured(sequence, measure.stored);
+		if (sth_unflushed_since(sth_relations()->tail, log_id) == 0)
+			(void) sth_unflushed_add(sequence, measure.bytes, 0,
+									 GetCurrentTimestamp(),
+									 topic->segment_size, topic->flush_interval);
 		relation_close(rel, NoLock);
 	}
 	return true;

@@ -29,6 +29,8 @@
 #include "catalog/topic.h"
 #include "log/log.h"
 #include "log/tail.h"
+#include "log/tail_size.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -36,10 +38,11 @@ typedef enum RemovalKind
 {
 	REMOVE_LOG,
 	REMOVE_TAIL,
-	REMOVE_DATABASE
+	REMOVE_DATABASE,
+	RESIZE_TAIL
 } RemovalKind;
 
-/* An entry, or several, to be removed when the transaction ends. */
+/* An entry, or several, to be removed or changed when the transaction ends. */
 typedef struct Removal
 {
 	struct Removal *next;
@@ -48,6 +51,7 @@ typedef struct Removal
 	int			nest_level;
 	Oid			oid;			/* tail or database */
 	int32		log_id;
+	int64		bytes;			/* that the log's tail has got; or lost */
 } Removal;
 
 static Removal *removals = NULL;
@@ -55,7 +59,7 @@ static Removal *removals = NULL;
 /* This transaction has moved the start of a log. */
 static bool start_moved = false;
 
-static void
+static Removal *
 remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
 {
 	Removal    *removal = MemoryContextAlloc(TopTransactionContext,
@@ -66,35 +70,37 @@ remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
 	removal->nest_level = GetCurrentTransactionNestLevel();
 	removal->oid = oid;
 	removal->log_id = log_id;
+	removal->bytes = 0;
 	removal->next = removals;
 	removals = removal;
+	return removal;
 }
 
 /* To be called by the transaction that creates a log ... */
 void
 sth_log_created(int32 log_id)
 {
-	remember_removal(REMOVE_LOG, false, sth_relations()->tail, log_id);
+	(void) remember_removal(REMOVE_LOG, false, sth_relations()->tail, log_id);
 }
 
 /* ... and by the one that drops it. */
 void
 sth_log_dropped(int32 log_id)
 {
-	remember_removal(REMOVE_LOG, true, sth_relations()->tail, log_id);
+	(void) remember_removal(REMOVE_LOG, true, sth_relations()->tail, log_id);
 }
 
 /* The extension goes. */
 void
 sth_log_tail_dropped(Oid tail)
 {
-	remember_removal(REMOVE_TAIL, true, tail, 0);
+	(void) remember_removal(REMOVE_TAIL, true, tail, 0);
 }
 
 void
 sth_log_database_dropped(Oid database)
 {
-	remember_removal(REMOVE_DATABASE, true, database, 0);
+	(void) remember_removal(REMOVE_DATABASE, true, database, 0);
 }
 
 /* To be called by a transaction that moves the start of a log. */
@@ -104,9 +110,32 @@ sth_log_start_moved(void)
 	start_moved = true;
 }
 
+/*
+ * To be called by a transaction that writes rows of a log's tail, or deletes
+ * some, other than by producing.
+ */
+void
+sth_log_tail_changed(int32 log_id, int64 bytes)
+{
+	if (bytes != 0)
+		remember_removal(RESIZE_TAIL, true, sth_relations()->tail,
+						 log_id)->bytes = bytes;
+}
+
+static void
+resize_tail(int32 log_id, SthFlushNote *note, void *arg)
+{
+	const Removal *removal = arg;
+
+	if (removal->bytes > 0)
+		(void) sth_tail_size_grow(note, removal->bytes);
+	else
+		sth_tail_size_shrink(note, -removal->bytes);
+}
+
 /* Must not fail: it runs after the commit record. */
 static void
-remove_now(const Removal *removal)
+remove_now(Removal *removal)
 {
 	switch (removal->kind)
 	{
@@ -115,11 +144,17 @@ remove_now(const Removal *removal)
 			break;
 		case REMOVE_TAIL:
 			sth_sequencer_forget_tail(removal->oid);
+			sth_tail_size_forget(MyDatabaseId, removal->oid);
 			sth_stats_forget_tail(removal->oid);
 			break;
 		case REMOVE_DATABASE:
 			sth_sequencer_forget_database(removal->oid);
+			sth_tail_size_forget(removal->oid, InvalidOid);
 			sth_stats_forget_database(removal->oid);
+			break;
+		case RESIZE_TAIL:
+			(void) sth_sequencer_visit(removal->oid, removal->log_id,
+									   resize_tail, removal);
 			break;
 	}
 }
@@ -137,7 +172,7 @@ refuse_prepare(void)
 				 errmsg("cannot prepare a transaction that has deleted records of a topic"),
 				 errhint("Use COMMIT.")));
 	for (Removal *removal = removals; removal != NULL; removal = removal->next)
-		if (removal->at_commit)
+		if (removal->at_commit && removal->kind != RESIZE_TAIL)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot prepare a transaction that has dropped a topic"),

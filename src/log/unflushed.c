@@ -14,6 +14,9 @@
  * they can be seen (the bytes first, then the time); so rows that a flush has
  * not seen are noted after it began.  What it did not flush it puts back.
  *
+ * Besides, a log is due whatever it has when too much waits in the tail
+ * (tail_size.c).
+ *
  * Failure: the notes are lost with shared memory, and with a worker that ends
  * between taking and putting back; so a worker that starts looks at the tails
  * of all logs once.
@@ -23,6 +26,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "log/tail_size.h"
 #include "log/unflushed.h"
 #include "utils/timestamp.h"
 
@@ -30,20 +34,24 @@
 #define LATER_MS 100
 #define MIN_BACKOFF_MS 1000
 #define MAX_BACKOFF_MS (5 * 60 * 1000)
+/* while so much waits that producers are slowed, or soon will be */
+#define MAX_PRESSED_BACKOFF_MS (10 * 1000)
 
 /*
- * Notes committed rows, with the options of their topic.  True if the worker
- * has to be told.  Must not fail: it runs after the commit record.
+ * Notes committed rows, with the options of their topic; 'stored' is what they
+ * take in the tail.  True if the worker has to be told.  Must not fail: it
+ * runs after the commit record.
  */
 bool
-sth_unflushed_add(SthSequence *sequence, int64 bytes, TimestampTz since,
-				  int segment_size, int flush_interval)
+sth_unflushed_add(SthSequence *sequence, int64 bytes, int64 stored,
+				  TimestampTz since, int segment_size, int flush_interval)
 {
 	SthFlushNote *note = sth_sequencer_note(sequence);
 	uint64		full = (uint64) (segment_size ? segment_size : sth_segment_size) * 1024;
 	uint64		before;
 	uint64		none = 0;
 	bool		is_first;
+	bool		presses;
 
 	/* hardly ever other than they are */
 	if (pg_atomic_read_u32(&note->segment_size) != (uint32) segment_size)
@@ -51,9 +59,10 @@ sth_unflushed_add(SthSequence *sequence, int64 bytes, TimestampTz since,
 	if (pg_atomic_read_u32(&note->flush_interval) != (uint32) flush_interval)
 		pg_atomic_write_u32(&note->flush_interval, flush_interval);
 	before = pg_atomic_fetch_add_u64(&note->bytes, bytes);
+	presses = sth_tail_size_grow(note, stored);
 	is_first = pg_atomic_read_u64(&note->since) == 0 &&
 		pg_atomic_compare_exchange_u64(&note->since, &none, (uint64) since);
-	return is_first || (before < full && before + bytes >= full);
+	return is_first || presses || (before < full && before + bytes >= full);
 }
 
 /* A request, and what is said of the log. */
@@ -123,7 +132,7 @@ read_note(int32 log_id, SthFlushNote *note, SthUnflushed *log)
 	log->bytes = (int64) pg_atomic_read_u64(&note->bytes);
 	log->wanted = (int64) pg_atomic_read_u64(&note->wanted);
 	log->alone = pg_atomic_read_u32(&note->alone) != 0;
-	if (log->wanted > 0 ||
+	if (log->wanted > 0 || sth_tail_size_presses(note) ||
 		log->bytes >= (int64) (size ? size : (uint32) sth_segment_size) * 1024)
 		log->due = DT_NOBEGIN;
 	else
@@ -183,6 +192,7 @@ take(int32 log_id, SthFlushNote *note, void *arg)
 
 	log->since = (TimestampTz) pg_atomic_exchange_u64(&note->since, 0);
 	log->bytes = (int64) pg_atomic_exchange_u64(&note->bytes, 0);
+	log->tail_in = pg_atomic_read_u64(&note->tail_in);
 }
 
 /* Takes the note of a log, before its tail is looked at. */
@@ -210,7 +220,9 @@ put_back(int32 log_id, SthFlushNote *note, void *arg)
 	uint64		none = 0;
 	uint64		wanted = pg_atomic_read_u64(&note->wanted);
 
-	if (back->how != STH_FLUSH_ALL)
+	if (back->how == STH_FLUSH_ALL)
+		sth_tail_size_flushed(note, back->log->tail_in);
+	else
 	{
 		pg_atomic_fetch_add_u64(&note->bytes,
 								Max(back->log->bytes - back->bytes, 0));
@@ -229,8 +241,10 @@ put_back(int32 log_id, SthFlushNote *note, void *arg)
 		pg_atomic_write_u64(&note->wanted, 0);
 		pg_atomic_fetch_add_u32(&note->failures, 1);
 		pg_atomic_write_u64(&note->not_before,
-							(uint64) (back->now + (int64) Min((int64) MIN_BACKOFF_MS << Min(backoff, 20),
-															  MAX_BACKOFF_MS) * 1000));
+							(uint64) (back->now + 1000 * (int64)
+									  Min((int64) MIN_BACKOFF_MS << Min(backoff, 20),
+										  sth_tail_size_presses(note) ?
+										  MAX_PRESSED_BACKOFF_MS : MAX_BACKOFF_MS)));
 		return;
 	}
 	pg_atomic_write_u64(&note->not_before, back->how == STH_FLUSH_LATER ?

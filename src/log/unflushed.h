@@ -19,6 +19,7 @@ typedef struct SthUnflushed
 	int64		bytes;
 	TimestampTz since;
 	int64		wanted;
+	uint64		tail_in;		/* when the note was taken */
 	TimestampTz due;			/* -infinity: at once */
 	bool		alone;
 } SthUnflushed;
@@ -32,7 +33,7 @@ typedef enum SthFlushEnd
 	STH_FLUSH_FAILED
 } SthFlushEnd;
 
-extern bool sth_unflushed_add(SthSequence *sequence, int64 bytes,
+extern bool sth_unflushed_add(SthSequence *sequence, int64 bytes, int64 stored,
 							  TimestampTz since, int segment_size,
 							  int flush_interval);
 extern bool sth_unflushed_ask(Oid tail, int32 log_id, int64 wanted,
