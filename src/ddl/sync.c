@@ -145,6 +145,8 @@ unregister_topic(const TopicRow *row)
 	sth_group_drop_all(row->topic_id);
 	(void) for_each_log(row->topic_id, remove_log, NULL);
 	sth_tally_drop(sth_relations()->tail, row->topic_id, 0);
+	sth_tally_drop(sth_relations()->tail, row->topic_id, STH_STATS_FLUSHES);
+	sth_tally_drop(sth_relations()->tail, row->topic_id, STH_STATS_SEGMENTS);
 	CatalogTupleDelete(rel, &tid);
 	table_close(rel, RowExclusiveLock);
 }

@@ -45,8 +45,8 @@
 #include "base/guc.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
+#include "flush/count.h"
 #include "flush/flush.h"
-#include "log/failures.h"
 #include "log/frames.h"
 #include "log/log.h"
 #include "log/measure.h"
@@ -90,6 +90,7 @@ typedef struct Flush
 {
 	Oid			tail;
 	SthSegmentWriter *writer;	/* NULL: nothing has been encoded yet */
+	TimestampTz began;
 	int64		bytes;
 	int			nlogs;
 	FlushedLog	logs[MAX_LOGS];
@@ -199,9 +200,9 @@ encode_log(Flush *flush, FlushedLog *log)
 	relation_close(rel, NoLock);
 }
 
-/* Deletes what was encoded of a log. */
+/* Deletes what was encoded of a log, and counts its segment. */
 static void
-delete_encoded(const FlushedLog *log)
+delete_encoded(const Flush *flush, const FlushedLog *log, uint32 *nsegments)
 {
 	int64		n;
 
@@ -212,6 +213,9 @@ delete_encoded(const FlushedLog *log)
 	if (n != log->ntuples)
 		elog(ERROR, "of log %d " INT64_FORMAT " rows of the tail were encoded, but " INT64_FORMAT " deleted",
 			 log->note->log_id, log->ntuples, n);
+	sth_flush_count(log->topic_id,
+					sth_segment_writer_segment(flush->writer, (*nsegments)++),
+					log->bytes, flush->began);
 }
 
 /* Makes an object of the logs, in a transaction. */
@@ -220,6 +224,7 @@ make_object(Flush *flush)
 {
 	Snapshot	snapshot;
 	int			ndue = flush->nlogs;
+	uint32		nsegments = 0;
 
 	/* the rest of those that are due is for the next object */
 	flush->nlogs = 0;
@@ -238,7 +243,7 @@ make_object(Flush *flush)
 	sth_segment_writer_register(flush->writer);
 	UnregisterSnapshot(snapshot);
 	for (int i = 0; i < flush->nlogs; i++)
-		delete_encoded(&flush->logs[i]);
+		delete_encoded(flush, &flush->logs[i], &nsegments);
 	STH_FAILPOINT("flush-cataloged");
 	sth_segment_writer_end(flush->writer);
 }
@@ -273,6 +278,9 @@ note_failure(Flush *flush, const ErrorData *error)
 	StartTransactionCommand();
 	relations = sth_relations_if_exist();
 	gone = relations == NULL || relations->tail != flush->tail;
+	/* of which of several logs it was will turn out */
+	if (!gone && flush->nlogs == 1)
+		sth_flush_count_failure(flush->logs[0].topic_id, error);
 	CommitTransactionCommand();
 	if (gone)
 		return;
@@ -283,9 +291,6 @@ note_failure(Flush *flush, const ErrorData *error)
 						   flush->nlogs, flush->nlogs, error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0,
 			 error->hint ? errhint("%s", error->hint) : 0));
-	/* of which of several logs it was will turn out */
-	if (flush->nlogs == 1)
-		sth_failures_note(flush->tail, flush->logs[0].topic_id, error);
 	for (int i = 0; i < flush->nlogs; i++)
 	{
 		FlushedLog *log = &flush->logs[i];
@@ -306,6 +311,7 @@ flush_in_transaction(Flush *flush)
 	MemoryContext context = CurrentMemoryContext;
 
 	pgstat_report_activity(STATE_RUNNING, "writing segments");
+	flush->began = GetCurrentTimestamp();
 	PG_TRY();
 	{
 		StartTransactionCommand();

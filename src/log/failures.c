@@ -29,18 +29,18 @@
 
 #define MAX_FAILURES 64
 
-typedef struct Entry
+typedef struct FailureEntry
 {
 	Oid			database;
 	Oid			tail;			/* new with every CREATE EXTENSION */
 	int32		topic_id;
 	SthFailure	failure;		/* at 0: none */
-} Entry;
+} FailureEntry;
 
 typedef struct FailuresShared
 {
 	LWLock	   *lock;
-	Entry		entries[MAX_FAILURES];
+	FailureEntry entries[MAX_FAILURES];
 } FailuresShared;
 
 static FailuresShared *shared = NULL;
@@ -74,21 +74,21 @@ sth_failures_init(void)
 
 /* Is it of this topic, or, if that is 0, of any? */
 static bool
-matches(const Entry *entry, Oid tail, int32 topic_id)
+matches(const FailureEntry *entry, Oid tail, int32 topic_id)
 {
 	return entry->failure.at != 0 && entry->database == MyDatabaseId &&
 		entry->tail == tail && (topic_id == 0 || entry->topic_id == topic_id);
 }
 
 /* The place of a topic, or the one that was taken longest ago. */
-static Entry *
+static FailureEntry *
 choose_entry(Oid tail, int32 topic_id)
 {
-	Entry	   *oldest = &shared->entries[0];
+	FailureEntry *oldest = &shared->entries[0];
 
 	for (int i = 0; i < MAX_FAILURES; i++)
 	{
-		Entry	   *entry = &shared->entries[i];
+		FailureEntry *entry = &shared->entries[i];
 
 		if (matches(entry, tail, topic_id))
 			return entry;
@@ -106,7 +106,7 @@ sth_failures_note(Oid tail, int32 topic_id, const ErrorData *error)
 	char	   *text = psprintf("%s%s%s", error->message,
 								error->detail ? ": " : "", detail);
 	int			len = pg_mbcliplen(text, strlen(text), STH_FAILURE_MAX - 1);
-	Entry	   *entry;
+	FailureEntry *entry;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	entry = choose_entry(tail, topic_id);

@@ -12,7 +12,8 @@
 
 typedef struct SthTailMeasure
 {
-	int64		bytes;			/* of its frames, as far as they were looked at */
+	int64		bytes;			/* of its frames, as far as they were looked
+								 * at */
 	int64		stored;			/* what all of them take, as an estimate */
 	TimestampTz oldest;			/* the first row's time; 0: not known */
 } SthTailMeasure;

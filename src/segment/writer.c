@@ -231,6 +231,13 @@ sth_segment_writer_finish(SthSegmentWriter *writer)
 	sth_put_end(writer->put);
 }
 
+/* The n-th segment, in the order in which they were written. */
+const SthSegment *
+sth_segment_writer_segment(SthSegmentWriter *writer, uint32 n)
+{
+	return sth_object_segment(writer->object, n);
+}
+
 /* Makes the object and its segments known. */
 void
 sth_segment_writer_register(SthSegmentWriter *writer)

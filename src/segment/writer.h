@@ -9,6 +9,7 @@
 #define STH_SEGMENT_WRITER_H
 
 #include "catalog/topic.h"
+#include "codec/footer.h"
 
 typedef struct SthSegmentWriter SthSegmentWriter;
 
@@ -22,6 +23,8 @@ extern void sth_segment_writer_add(SthSegmentWriter *writer,
 extern void sth_segment_writer_end_log(SthSegmentWriter *writer,
 									   int64 end_offset);
 extern void sth_segment_writer_finish(SthSegmentWriter *writer);
+extern const SthSegment *sth_segment_writer_segment(SthSegmentWriter *writer,
+													uint32 n);
 extern void sth_segment_writer_register(SthSegmentWriter *writer);
 extern void sth_segment_writer_end(SthSegmentWriter *writer);
 

@@ -51,6 +51,7 @@ SKIP:
 		my $log = -s $node->logfile;
 		fails_with($node, q{SELECT streamhouse.flush('t')}, '55000', 'could not write a segment of partition 0 of topic "t"', "an error at $place reaches who waits");
 		like(slurp_file($node->logfile, $log), qr/WARNING:  could not make segments of 1 partition: failpoint "$place"/, 'the log has the cause');
+		is(sql(q{SELECT failures > 0, last_error, now() - last_error_at < '1 hour', tail_bytes > 0 FROM streamhouse.stat_flush}), qq{t|failpoint "$place"|t|t}, 'and so has stat_flush');
 		is(sql($places), $where, 'nothing has moved');
 		is(sql($rows), $before, 'no row is lost or doubled');
 		is(worker_of($node, 'postgres') > 0, 1, 'the worker lives on');
