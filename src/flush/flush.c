@@ -399,9 +399,23 @@ sth_flush_turn(void)
 }
 
 /*
- * Notes what a log's tail has, as if it had just been committed; false if it
- * cannot be looked at now.
+ * Since when a tail's rows have waited, going by the time of the first.  Where
+ * a row was given another than the clock's, that may be anything; so rows do
+ * not count as older than makes them due, nor as of the future.
  */
+static TimestampTz
+waiting_since(const SthTailMeasure *measure, const SthTopic *topic)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		interval = topic->flush_interval ? topic->flush_interval :
+	sth_flush_interval;
+
+	if (measure->oldest == 0)
+		return now;
+	return Min(Max(measure->oldest, now - interval * USECS_PER_SEC), now);
+}
+
+/* Notes what a log's tail has; false if it cannot be looked at now. */
 static bool
 look_at_log(int32 log_id, void *arg)
 {
@@ -432,7 +446,7 @@ look_at_log(int32 log_id, void *arg)
 		sth_tail_size_measured(sequence, measure.stored);
 		if (sth_unflushed_since(sth_relations()->tail, log_id) == 0)
 			(void) sth_unflushed_add(sequence, measure.bytes, 0,
-									 GetCurrentTimestamp(),
+									 waiting_since(&measure, topic),
 									 topic->segment_size, topic->flush_interval);
 		relation_close(rel, NoLock);
 	}

@@ -30,6 +30,7 @@
 #include "log/log.h"
 #include "log/tail.h"
 #include "log/tail_size.h"
+#include "log/unflushed.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -39,7 +40,8 @@ typedef enum RemovalKind
 	REMOVE_LOG,
 	REMOVE_TAIL,
 	REMOVE_DATABASE,
-	RESIZE_TAIL
+	RESIZE_TAIL,
+	CHANGE_OPTIONS
 } RemovalKind;
 
 /* An entry, or several, to be removed or changed when the transaction ends. */
@@ -52,6 +54,8 @@ typedef struct Removal
 	Oid			oid;			/* tail or database */
 	int32		log_id;
 	int64		bytes;			/* that the log's tail has got; or lost */
+	int			segment_size;	/* options of its topic from now on */
+	int			flush_interval;
 } Removal;
 
 static Removal *removals = NULL;
@@ -62,15 +66,14 @@ static bool start_moved = false;
 static Removal *
 remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
 {
-	Removal    *removal = MemoryContextAlloc(TopTransactionContext,
-											 sizeof(Removal));
+	Removal    *removal = MemoryContextAllocZero(TopTransactionContext,
+												 sizeof(Removal));
 
 	removal->kind = kind;
 	removal->at_commit = at_commit;
 	removal->nest_level = GetCurrentTransactionNestLevel();
 	removal->oid = oid;
 	removal->log_id = log_id;
-	removal->bytes = 0;
 	removal->next = removals;
 	removals = removal;
 	return removal;
@@ -122,6 +125,28 @@ sth_log_tail_changed(int32 log_id, int64 bytes)
 						 log_id)->bytes = bytes;
 }
 
+/*
+ * To be called by a transaction that may have changed options of the log's
+ * topic: they hold for rows that wait already, too.
+ */
+void
+sth_log_options_changed(int32 log_id, int segment_size, int flush_interval)
+{
+	Removal    *change = remember_removal(CHANGE_OPTIONS, true,
+										  sth_relations()->tail, log_id);
+
+	change->segment_size = segment_size;
+	change->flush_interval = flush_interval;
+}
+
+static void
+change_options(int32 log_id, SthFlushNote *note, void *arg)
+{
+	const Removal *change = arg;
+
+	sth_unflushed_set_options(note, change->segment_size, change->flush_interval);
+}
+
 static void
 resize_tail(int32 log_id, SthFlushNote *note, void *arg)
 {
@@ -156,6 +181,12 @@ remove_now(Removal *removal)
 			(void) sth_sequencer_visit(removal->oid, removal->log_id,
 									   resize_tail, removal);
 			break;
+		case CHANGE_OPTIONS:
+			(void) sth_sequencer_visit(removal->oid, removal->log_id,
+									   change_options, removal);
+			/* rows may be due by them */
+			sth_worker_wake();
+			break;
 	}
 }
 
@@ -172,11 +203,29 @@ refuse_prepare(void)
 				 errmsg("cannot prepare a transaction that has deleted records of a topic"),
 				 errhint("Use COMMIT.")));
 	for (Removal *removal = removals; removal != NULL; removal = removal->next)
-		if (removal->at_commit && removal->kind != RESIZE_TAIL)
+		if (removal->at_commit && removal->kind != RESIZE_TAIL &&
+			removal->kind != CHANGE_OPTIONS)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot prepare a transaction that has dropped a topic"),
 					 errhint("Use COMMIT.")));
+}
+
+/* The list in the order in which it came together: the last change counts. */
+static Removal *
+reverse(Removal *list)
+{
+	Removal    *reversed = NULL;
+
+	while (list != NULL)
+	{
+		Removal    *next = list->next;
+
+		list->next = reversed;
+		reversed = list;
+		list = next;
+	}
+	return reversed;
 }
 
 static void
@@ -189,6 +238,7 @@ at_transaction_event(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+			removals = reverse(removals);
 			for (Removal *removal = removals; removal != NULL;
 				 removal = removal->next)
 				if (removal->at_commit == (event == XACT_EVENT_COMMIT))

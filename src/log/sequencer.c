@@ -167,7 +167,8 @@ init_note(SthFlushNote *note)
 	pg_atomic_init_u64(&note->not_before, 0);
 	pg_atomic_init_u32(&note->segment_size, 0);
 	pg_atomic_init_u32(&note->flush_interval, 0);
-	pg_atomic_init_u32(&note->failures, 0);
+	pg_atomic_init_u32(&note->tries, 0);
+	pg_atomic_init_u32(&note->failed, 0);
 	pg_atomic_init_u32(&note->backoff, 0);
 	pg_atomic_init_u32(&note->alone, 0);
 	pg_atomic_init_u32(&note->account, 0);

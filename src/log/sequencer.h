@@ -36,7 +36,8 @@ typedef struct SthFlushNote
 	pg_atomic_uint64 not_before;
 	pg_atomic_uint32 segment_size;	/* of the topic; 0: the setting */
 	pg_atomic_uint32 flush_interval;
-	pg_atomic_uint32 failures;	/* that there have ever been */
+	pg_atomic_uint32 tries;		/* flushes that have ever begun */
+	pg_atomic_uint32 failed;	/* the last of them that has failed, or 0 */
 	pg_atomic_uint32 backoff;	/* failures in a row */
 	pg_atomic_uint32 alone;		/* in an object of its own */
 	/* of these see tail_size.c */
