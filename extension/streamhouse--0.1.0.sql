@@ -344,6 +344,12 @@ RETURNS timestamptz
 COMMENT ON FUNCTION streamhouse.unflushed(int) IS
     'internal: since when rows of a log wait for their segment, for the view logs';
 
+CREATE FUNCTION streamhouse.tail_bytes(log_id int)
+RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_tail_bytes';
+COMMENT ON FUNCTION streamhouse.tail_bytes(int) IS
+    'internal: what the rows of a log take that wait for their segment, for the view logs';
+
 CREATE FUNCTION streamhouse.next_offset(log_id int)
 RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_next_offset';
@@ -393,7 +399,8 @@ SELECT t.relid::pg_catalog.regclass AS topic,
        streamhouse.next_offset(l.log_id) AS next_offset,
        s.segments,
        s.segment_bytes,
-       streamhouse.unflushed(l.log_id) AS oldest_unflushed
+       streamhouse.unflushed(l.log_id) AS oldest_unflushed,
+       streamhouse.tail_bytes(l.log_id) AS tail_bytes
 FROM streamhouse.topic t
      JOIN streamhouse.log l ON l.topic_id OPERATOR(pg_catalog.=) t.topic_id
      JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
@@ -416,6 +423,7 @@ COMMENT ON COLUMN streamhouse.logs.next_offset IS 'the offset that the next row 
 COMMENT ON COLUMN streamhouse.logs.segments IS 'number of its segments';
 COMMENT ON COLUMN streamhouse.logs.segment_bytes IS 'bytes of its segments, compressed';
 COMMENT ON COLUMN streamhouse.logs.oldest_unflushed IS 'since when rows wait in the tail for their segment, as far as the server knows; NULL: none do';
+COMMENT ON COLUMN streamhouse.logs.tail_bytes IS 'bytes that these rows take in the tail and its index, which max_tail_size limits; NULL: not known, nobody has produced to the partition since the server started, and the worker has not looked at it';
 
 CREATE VIEW streamhouse.segments WITH (security_barrier) AS
 SELECT t.relid::pg_catalog.regclass AS topic,
@@ -524,7 +532,7 @@ CREATE FUNCTION streamhouse.stat_reset(topic regclass DEFAULT NULL)
 RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_stat_reset';
 COMMENT ON FUNCTION streamhouse.stat_reset(regclass) IS
-    'sets the counters of a topic and of its groups to zero, for its owner; NULL: of all topics, groups and servers of the database, for superusers';
+    'sets the counters of a topic, of its groups and of its flushes to zero, for its owner; NULL: of all topics, groups and servers of the database, for superusers';
 
 CREATE VIEW streamhouse.stat_topics WITH (security_barrier) AS
 SELECT t.relid::pg_catalog.regclass AS topic,
@@ -597,6 +605,61 @@ COMMENT ON COLUMN streamhouse.stat_groups.wait_histogram IS 'these calls by how 
 COMMENT ON COLUMN streamhouse.stat_groups.wait_p50_ms IS 'half of these calls slept at most so many milliseconds';
 COMMENT ON COLUMN streamhouse.stat_groups.wait_p99_ms IS '99 of 100 of these calls slept at most so many milliseconds';
 COMMENT ON COLUMN streamhouse.stat_groups.stats_reset IS 'since when it is counted; NULL: since the server started';
+
+CREATE FUNCTION streamhouse.flush_counters(topic_id int, OUT counters bigint[], OUT times bigint[], OUT sizes bigint[], OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
+RETURNS record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'sth_flush_counters';
+COMMENT ON FUNCTION streamhouse.flush_counters(int) IS
+    'internal: what has been counted of a topic''s flushes, for the view stat_flush';
+
+CREATE VIEW streamhouse.stat_flush WITH (security_barrier) AS
+SELECT t.relid::pg_catalog.regclass AS topic,
+       v.srvname AS server,
+       s.counters[1] AS flushes,
+       s.counters[2] AS segments,
+       s.counters[3] AS rows,
+       s.counters[4] AS bytes,
+       s.counters[5] AS stored_bytes,
+       s.sizes AS size_histogram,
+       s.times AS time_histogram,
+       streamhouse.histogram_percentile(s.times, 0.5) AS time_p50_ms,
+       streamhouse.histogram_percentile(s.times, 0.99) AS time_p99_ms,
+       s.counters[6] AS failures,
+       s.last_error,
+       s.last_error_at,
+       u.oldest_unflushed,
+       u.tail_bytes,
+       s.stats_reset
+FROM streamhouse.topic t
+     JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.relid
+     JOIN pg_catalog.pg_foreign_table f ON f.ftrelid OPERATOR(pg_catalog.=) c.oid
+     JOIN pg_catalog.pg_foreign_server v ON v.oid OPERATOR(pg_catalog.=) f.ftserver
+     CROSS JOIN LATERAL streamhouse.flush_counters(t.topic_id) s
+     CROSS JOIN LATERAL (SELECT pg_catalog.min(streamhouse.unflushed(l.log_id)) AS oldest_unflushed,
+                                pg_catalog.sum(streamhouse.tail_bytes(l.log_id))::bigint AS tail_bytes
+                         FROM streamhouse.log l
+                         WHERE l.topic_id OPERATOR(pg_catalog.=) t.topic_id) u
+WHERE pg_catalog.pg_has_role(c.relowner, 'USAGE')
+   OR pg_catalog.has_table_privilege(c.oid, 'SELECT, INSERT')
+   OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT, INSERT');
+COMMENT ON VIEW streamhouse.stat_flush IS 'how rows of the topics that the user owns, may read or may produce to have become segments; counters are NULL where it could not be counted';
+COMMENT ON COLUMN streamhouse.stat_flush.topic IS 'the topic';
+COMMENT ON COLUMN streamhouse.stat_flush.server IS 'foreign server that keeps its segments';
+COMMENT ON COLUMN streamhouse.stat_flush.flushes IS 'objects written that have segments of it';
+COMMENT ON COLUMN streamhouse.stat_flush.segments IS 'segments written';
+COMMENT ON COLUMN streamhouse.stat_flush.rows IS 'rows in them';
+COMMENT ON COLUMN streamhouse.stat_flush.bytes IS 'bytes of these rows, before compression';
+COMMENT ON COLUMN streamhouse.stat_flush.stored_bytes IS 'bytes of the segments';
+COMMENT ON COLUMN streamhouse.stat_flush.size_histogram IS 'segments by the bytes of their rows, before compression; element i, from 1: up to 2^(i-1) kB, the last: larger';
+COMMENT ON COLUMN streamhouse.stat_flush.time_histogram IS 'flushes by how long the writing of the object took, until before the commit; element i, from 1: up to 2^(i-1) microseconds, the last: longer';
+COMMENT ON COLUMN streamhouse.stat_flush.time_p50_ms IS 'half of the flushes took at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_flush.time_p99_ms IS '99 of 100 of the flushes took at most so many milliseconds';
+COMMENT ON COLUMN streamhouse.stat_flush.failures IS 'tries to write a segment of it that have failed';
+COMMENT ON COLUMN streamhouse.stat_flush.last_error IS 'error of the last one, if it is still known';
+COMMENT ON COLUMN streamhouse.stat_flush.last_error_at IS 'when that was';
+COMMENT ON COLUMN streamhouse.stat_flush.oldest_unflushed IS 'since when rows wait for their segment, as far as the server knows; NULL: none do';
+COMMENT ON COLUMN streamhouse.stat_flush.tail_bytes IS 'bytes that these rows take in the tail and its index; NULL: not known';
+COMMENT ON COLUMN streamhouse.stat_flush.stats_reset IS 'since when it is counted; NULL: since the server started';
 
 CREATE FUNCTION streamhouse.turns(OUT pid int, OUT topic regclass, OUT partition int, OUT first_offset bigint, OUT began timestamptz)
 RETURNS SETOF record
@@ -710,7 +773,7 @@ REVOKE ALL ON ALL ROUTINES IN SCHEMA streamhouse FROM PUBLIC;
 
 GRANT USAGE ON FOREIGN SERVER streamhouse TO PUBLIC;
 GRANT SELECT ON streamhouse.topics, streamhouse.logs, streamhouse.segments, streamhouse.objects, streamhouse.consumer_lag,
-    streamhouse.stat_topics, streamhouse.stat_groups, streamhouse.in_flight, streamhouse.stat_servers
+    streamhouse.stat_topics, streamhouse.stat_groups, streamhouse.stat_flush, streamhouse.in_flight, streamhouse.stat_servers
 TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     streamhouse.create_topic(text, int, text, text, name, jsonb),
@@ -732,11 +795,13 @@ GRANT EXECUTE ON FUNCTION
     streamhouse.flush(regclass),
     streamhouse.delete_records(regclass, int, bigint),
     streamhouse.unflushed(int),
+    streamhouse.tail_bytes(int),
     streamhouse.next_offset(int),
     streamhouse.stable_offset(int),
     streamhouse.group_position(int, int),
     streamhouse.topic_counters(int),
     streamhouse.group_counters(int),
+    streamhouse.flush_counters(int),
     streamhouse.histogram_percentile(bigint[], double precision),
     streamhouse.stat_reset(regclass),
     streamhouse.turns(),

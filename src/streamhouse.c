@@ -22,8 +22,10 @@
 #include "consume/scan.h"
 #include "ddl/ddl.h"
 #include "fmgr.h"
+#include "log/failures.h"
 #include "log/log.h"
 #include "log/sequencer.h"
+#include "log/tail_size.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
 #include "produce/commit.h"
@@ -54,6 +56,8 @@ _PG_init(void)
 	sth_shmem_init();
 	sth_wakeup_init();
 	sth_sequencer_init();
+	sth_tail_size_init();
+	sth_failures_init();
 	sth_waiters_init();
 	sth_stats_init();
 	sth_health_init();

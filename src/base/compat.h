@@ -73,10 +73,11 @@ typedef enum SthWait
 	STH_WAIT_IN_WORKER,
 	STH_WAIT_FOR_PARKING,
 	STH_WAIT_FOR_FLUSH,
-	STH_WAIT_FOR_STORE
+	STH_WAIT_FOR_STORE,
+	STH_WAIT_FOR_ROOM
 } SthWait;
 
-#define STH_NWAITS (STH_WAIT_FOR_STORE + 1)
+#define STH_NWAITS (STH_WAIT_FOR_ROOM + 1)
 
 /* Extensions name their wait events from 17 on. */
 static inline uint32
@@ -87,7 +88,8 @@ sth_wait_event(SthWait wait)
 		"StreamhouseConsumeWait", "StreamhouseLogTurn",
 		"StreamhouseLauncherMain", "StreamhouseWorkerMain",
 		"StreamhouseWorkerPark", "StreamhouseFlushWait",
-		"StreamhouseStoreRead"
+		"StreamhouseStoreRead",
+		"StreamhouseProduceSlow"
 	};
 	static uint32 events[STH_NWAITS];
 

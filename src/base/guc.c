@@ -22,6 +22,7 @@ int			sth_prefetch = 8;
 int			sth_maintenance_interval = 60;
 int			sth_gc_grace = 7 * 24 * 60 * 60;
 int			sth_orphan_age = 60 * 60;
+int			sth_max_tail_size = 64 * 1024 * 1024;
 
 #ifdef STH_FAILPOINTS
 char	   *sth_failpoint = NULL;
@@ -32,7 +33,7 @@ sth_guc_init(void)
 {
 	DefineCustomIntVariable("streamhouse.max_logs",
 							"Sets how many logs (partitions of topics) can be produced to between two starts of the server, in all databases together.",
-							"Each takes about 110 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
+							"Each takes about 150 bytes of shared memory, used or not. A log takes its place with the first row produced to it and gives it up when its topic is dropped.",
 							&sth_max_logs,
 							16384, 64, 4 * 1024 * 1024,
 							PGC_POSTMASTER, 0,
@@ -113,6 +114,13 @@ sth_guc_init(void)
 							&sth_orphan_age,
 							60 * 60, 0, 30 * 24 * 60 * 60,
 							PGC_SIGHUP, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.max_tail_size",
+							"Sets how much may wait in the tail to be written to segments.",
+							"Counted is what committed rows take in the tail, of the topics of one foreign server in one database. Producing is slowed when three quarters of it are used, and refused when all is.",
+							&sth_max_tail_size,
+							64 * 1024 * 1024, 1024, PG_INT32_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",

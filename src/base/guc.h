@@ -20,6 +20,7 @@ extern int	sth_prefetch;		/* requests */
 extern int	sth_maintenance_interval;	/* s */
 extern int	sth_gc_grace;		/* s */
 extern int	sth_orphan_age;		/* s */
+extern int	sth_max_tail_size;	/* kB */
 
 #ifdef STH_FAILPOINTS
 extern char *sth_failpoint;

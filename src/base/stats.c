@@ -4,7 +4,8 @@
  *	  Counters of topics and consumer groups, in shared memory.
  *
  * A topic or group that something has been counted of has an entry in a hash
- * table: counters and a histogram, all atomic.  The table has a fixed size.
+ * table: counters and a histogram, all atomic.  A topic that is flushed has
+ * two more.  The table has a fixed size.
  * Whoever finds it full goes uncounted; that this has happened is remembered,
  * because from then on a missing entry does not mean zero.
  *
@@ -96,7 +97,7 @@ sth_stats_init(void)
 	sth_shmem_register(request_shmem, startup_shmem);
 }
 
-/* Of a topic of this database (group_id 0), or of one of its groups. */
+/* Of a topic of this database, or of one of its groups: see stats.h. */
 SthStatsKey
 sth_stats_key(Oid tail, int32 topic_id, int32 group_id)
 {

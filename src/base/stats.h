@@ -34,6 +34,17 @@ typedef enum SthGroupCounter
 	STH_GROUP_WAIT_TIME			/* microseconds */
 } SthGroupCounter;
 
+/* What is counted of a topic's flushes; the view stat_flush goes by the order. */
+typedef enum SthFlushCounter
+{
+	STH_FLUSH_OBJECTS,			/* that have segments of it */
+	STH_FLUSH_SEGMENTS,
+	STH_FLUSH_ROWS,
+	STH_FLUSH_BYTES,			/* of the rows, decompressed */
+	STH_FLUSH_STORED_BYTES,		/* of the segments */
+	STH_FLUSH_FAILURES
+} SthFlushCounter;
+
 #define STH_NCOUNTERS (STH_TOPIC_OFFSETS_VOIDED + 1)
 
 /*
@@ -42,7 +53,11 @@ typedef enum SthGroupCounter
  */
 #define STH_NBUCKETS 32
 
-/* Of a topic, its commits; of a group, its waits. */
+/*
+ * The times are, of a topic, those of its commits; of a group, of its waits;
+ * of a topic's flushes, theirs.  In the place of times a topic's segments have
+ * their sizes, in kB.
+ */
 typedef struct SthCounts
 {
 	int64		counters[STH_NCOUNTERS];
@@ -55,8 +70,11 @@ typedef struct SthStatsKey
 	Oid			database;
 	Oid			tail;			/* new with every CREATE EXTENSION */
 	int32		topic_id;
-	int32		group_id;		/* 0: the topic's own */
+	int32		group_id;		/* 0: the topic's own; or one of these: */
 } SthStatsKey;
+
+#define STH_STATS_FLUSHES (-1)
+#define STH_STATS_SEGMENTS (-2)
 
 extern void sth_stats_init(void);
 extern SthStatsKey sth_stats_key(Oid tail, int32 topic_id, int32 group_id);

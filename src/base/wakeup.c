@@ -334,15 +334,12 @@ sth_worker_take_wake(void)
 	return wanted;
 }
 
-/* How a turn has ended; a worker whose turn has failed leaves after that. */
+/* A turn has succeeded; a worker whose turn has failed leaves after that. */
 void
-sth_worker_note_turn(bool succeeded)
+sth_worker_note_success(void)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	if (succeeded)
-		my_place->succeeded = true;
-	else
-		my_place->failed = true;
+	my_place->succeeded = true;
 	LWLockRelease(shared->lock);
 }
 

@@ -54,7 +54,7 @@ extern void sth_worker_release(void);
 /* for a worker */
 extern Oid	sth_worker_attach(uint32 ticket);
 extern bool sth_worker_take_wake(void);
-extern void sth_worker_note_turn(bool succeeded);
+extern void sth_worker_note_success(void);
 extern bool sth_worker_is_parked(void);
 extern bool sth_worker_makes_room(TimestampTz again);
 

@@ -229,7 +229,7 @@ parse_options(List *options, SthServerOptions *result, bool check_privilege)
 	/* only Amazon has a name for every bucket, in most cases */
 	foreach(lc, options)
 		if (strcmp(lfirst_node(DefElem, lc)->defname, "endpoint") == 0)
-			result->path_style = true;
+		result->path_style = true;
 	foreach(lc, options)
 	{
 		DefElem    *def = lfirst_node(DefElem, lc);

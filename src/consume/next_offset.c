@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * next_offset.c
- *	  next_offset(), stable_offset(), unflushed(): of a log, for the views.
+ *	  next_offset(), stable_offset(), unflushed(), tail_bytes(): of a log, for
+ *	  the views.
  *
  * Views show what was there when their snapshot was taken, and a topic may be
  * gone since, or locked for long.  So no lock is taken, and nothing is an
@@ -16,12 +17,14 @@
 #include "fmgr.h"
 #include "log/gaps.h"
 #include "log/log.h"
+#include "log/tail_size.h"
 #include "log/unflushed.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(sth_next_offset);
 PG_FUNCTION_INFO_V1(sth_stable_offset);
 PG_FUNCTION_INFO_V1(sth_unflushed);
+PG_FUNCTION_INFO_V1(sth_tail_bytes);
 
 /* May the user know of the topic that a log belongs to? */
 static bool
@@ -67,4 +70,19 @@ sth_unflushed(PG_FUNCTION_ARGS)
 	if (since == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(since);
+}
+
+/* tail_bytes(log_id int): what waits in the tail; NULL also: it is not known */
+Datum
+sth_tail_bytes(PG_FUNCTION_ARGS)
+{
+	int32		log_id = PG_GETARG_INT32(0);
+	int64		size;
+
+	if (!log_is_visible(log_id))
+		PG_RETURN_NULL();
+	size = sth_tail_size_of_log(sth_relations()->tail, log_id);
+	if (size < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(size);
 }

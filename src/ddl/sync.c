@@ -145,6 +145,8 @@ unregister_topic(const TopicRow *row)
 	sth_group_drop_all(row->topic_id);
 	(void) for_each_log(row->topic_id, remove_log, NULL);
 	sth_tally_drop(sth_relations()->tail, row->topic_id, 0);
+	sth_tally_drop(sth_relations()->tail, row->topic_id, STH_STATS_FLUSHES);
+	sth_tally_drop(sth_relations()->tail, row->topic_id, STH_STATS_SEGMENTS);
 	CatalogTupleDelete(rel, &tid);
 	table_close(rel, RowExclusiveLock);
 }
@@ -330,6 +332,15 @@ resolve_key(Relation rel, const char *key, TopicRow *row)
 }
 
 static void
+change_options(Relation rel, HeapTuple tuple, void *arg)
+{
+	const SthTopicOptions *options = arg;
+
+	sth_log_options_changed(((FormData_sth_log *) GETSTRUCT(tuple))->log_id,
+							options->segment_size, options->flush_interval);
+}
+
+static void
 insert_log(int32 topic_id, int partition)
 {
 	const SthRelations *relations = sth_relations();
@@ -442,7 +453,7 @@ register_topic(Relation rel, TopicRow *row, bool exists)
 	check_columns(rel);
 	if (exists)
 	{
-		npartitions = for_each_log(row->topic_id, NULL, NULL);
+		npartitions = for_each_log(row->topic_id, change_options, &options);
 		check_change(rel, row, npartitions, options.partitions);
 	}
 	else

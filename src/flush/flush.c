@@ -50,6 +50,7 @@
 #include "base/failpoint.h"
 #include "catalog/objects.h"
 #include "catalog/relations.h"
+#include "flush/count.h"
 #include "flush/flush.h"
 #include "flush/garbage.h"
 #include "flush/object.h"
@@ -123,9 +124,26 @@ note_registered(SthFlush *flush)
 	flush->known = true;
 }
 
-/* Has the extension gone that a flush was for? */
+/* Counts a failure for the topics of the logs concerned, each once. */
+static void
+count_failure(SthFlush *flush, const ErrorData *error)
+{
+	List	   *topics = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < flush->nlogs; i++)
+		if (flush->logs[i].pending && flush->logs[i].topic_id != 0)
+			topics = list_append_unique_int(topics, flush->logs[i].topic_id);
+	foreach(lc, topics)
+		sth_flush_count_failure(lfirst_int(lc), error);
+}
+
+/*
+ * Has the extension gone that a flush was for?  If not, the failure counts, if
+ * it is known of which logs it was.
+ */
 static bool
-has_gone(SthFlush *flush)
+has_gone(SthFlush *flush, const ErrorData *error, bool counts)
 {
 	const SthRelations *relations;
 	bool		gone;
@@ -133,6 +151,8 @@ has_gone(SthFlush *flush)
 	StartTransactionCommand();
 	relations = sth_relations_if_exist();
 	gone = relations == NULL || relations->tail != flush->tail;
+	if (!gone && counts)
+		count_failure(flush, error);
 	CommitTransactionCommand();
 	return gone;
 }
@@ -146,11 +166,12 @@ note_failure(SthFlush *flush, const ErrorData *error, bool store_failed)
 {
 	int			nlogs = 0;
 
-	if (has_gone(flush))
-		return;
 	for (int i = 0; i < flush->nlogs; i++)
 		if (flush->logs[i].pending)
 			nlogs++;
+	/* of which of several logs it was will turn out */
+	if (has_gone(flush, error, nlogs == 1 || store_failed))
+		return;
 	ereport(WARNING,
 			(errcode(error->sqlerrcode),
 			 errmsg_plural("could not make segments of %d partition: %s",

@@ -8,8 +8,9 @@
  * and looks whether they are there whenever it is woken.
  *
  * Failure: a flush that fails in the worker is told of by a counter, and
- * becomes an error here; the cause is in the server's log.  A worker that has
- * ended in between is asked again after a second.
+ * becomes an error here, if it began after it was asked for.  A worker that
+ * has ended in between is asked again after a second.  What would be a
+ * deadlock with it is an error, see check_deadlock.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,12 +28,17 @@
 #include "catalog/segments.h"
 #include "catalog/topic.h"
 #include "fmgr.h"
+#include "log/failures.h"
 #include "log/log.h"
 #include "log/owner.h"
 #include "log/unflushed.h"
 #include "log/waiters.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -49,8 +55,16 @@ typedef struct Target
 	int			partition;
 	int32		log_id;
 	int64		wanted;			/* segments are to reach this offset */
-	uint32		failures;		/* before it was asked for */
+	uint32		tries;			/* that had begun before it was asked for */
 } Target;
+
+/* The topic that is flushed; it may be dropped meanwhile. */
+typedef struct Asked
+{
+	Oid			relid;
+	int32		topic_id;
+	const char *name;
+} Asked;
 
 static void
 check_workers(void)
@@ -93,48 +107,110 @@ list_targets(const SthTopic *topic)
 		target->log_id = topic->log_ids[i];
 		target->wanted = end;
 		(void) sth_log_open(target->log_id);
-		(void) sth_unflushed_ask(sth_relations()->tail, target->log_id, end,
-								 &target->failures);
+		target->tries = sth_unflushed_ask(sth_relations()->tail,
+										  target->log_id, end);
 		targets = lappend(targets, target);
 	}
 	return targets;
 }
 
 static void
-check_failures(const char *topic, const Target *target)
+check_failures(const Asked *topic, const Target *target)
 {
-	uint32		failures;
+	SthFailure	failure;
+	bool		known;
 
-	if (!sth_unflushed_failures(sth_relations()->tail, target->log_id,
-								&failures) ||
-		failures == target->failures)
+	if (!sth_unflushed_failed(sth_relations()->tail, target->log_id,
+							  target->tries))
 		return;
+	known = sth_failures_of_topic(sth_relations()->tail, topic->topic_id,
+								  &failure);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("could not write a segment of partition %d of topic \"%s\"",
-					target->partition, topic),
+					target->partition, topic->name),
+			 known ?
+			 errdetail("%s. The rows are where they were, in the tail.",
+					   failure.message) :
 			 errdetail("The cause is in the server's log. The rows are where they were, in the tail."),
 			 errhint("It is tried again by itself, and by the next flush().")));
 }
 
+/* Does a process wait for a lock that this one has, or wants before it? */
+static bool
+waits_for_us(int pid)
+{
+	ArrayType  *pids = DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
+															  Int32GetDatum(pid)));
+	const int32 *blocking = (const int32 *) ARR_DATA_PTR(pids);
+	int			n = ArrayGetNItems(ARR_NDIM(pids), ARR_DIMS(pids));
+
+	for (int i = 0; i < n; i++)
+		if (blocking[i] == MyProcPid)
+			return true;
+	return false;
+}
+
+/* Does a lock, held or waited for, keep the worker from a topic? */
+static bool
+is_in_the_way(const LockInstanceData *lock, Oid relid)
+{
+	if (lock->locktag.locktag_type != LOCKTAG_RELATION ||
+		lock->locktag.locktag_field1 != MyDatabaseId ||
+		lock->locktag.locktag_field2 != relid || lock->pid == MyProcPid)
+		return false;
+	for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+		if (((lock->holdMask & LOCKBIT_ON(mode)) != 0 ||
+			 lock->waitLockMode == mode) &&
+			DoLockModesConflict(mode, STH_LOG_LOCKMODE))
+			return true;
+	return false;
+}
+
+/*
+ * The worker does not wait for locks on topics, so PostgreSQL does not see it
+ * when it cannot get one for our sake: a process that has it, or is to have it
+ * next, waits for a lock that this transaction has taken before.  That process
+ * would wait for us, and we for the worker, for ever.
+ */
+static void
+check_deadlock(const Asked *topic)
+{
+	LockData   *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		int			pid = locks->locks[i].pid;
+
+		if (is_in_the_way(&locks->locks[i], topic->relid) && waits_for_us(pid))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					 errmsg("cannot flush topic \"%s\" because another process waits for a lock of this transaction",
+							topic->name),
+					 errdetail("Process %d waits until this transaction ends, and the worker, which writes segments, cannot lock the topic before it.",
+							   pid),
+					 errhint("Call flush() in a transaction of its own.")));
+	}
+}
+
 /* Waits for the segments of one log, or until it is dropped. */
 static void
-wait_for_target(const char *topic, const Target *target)
+wait_for_target(const Asked *topic, const Target *target)
 {
 	Oid			tail = sth_relations()->tail;
-	TimestampTz ask_at = GetCurrentTimestamp();
+	TimestampTz ask_at = 0;
 
 	while (flushed_until(target->log_id) < target->wanted &&
 		   OidIsValid(sth_log_relid(target->log_id, NULL, NULL)))
 	{
-		uint32		ignored;
-
 		check_failures(topic, target);
 		check_workers();
 		if (ask_at <= GetCurrentTimestamp())
 		{
-			(void) sth_unflushed_ask(tail, target->log_id, target->wanted,
-									 &ignored);
+			/* the worker has had a second */
+			if (ask_at != 0)
+				check_deadlock(topic);
+			(void) sth_unflushed_ask(tail, target->log_id, target->wanted);
 			sth_worker_wake();
 			ask_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												 ASK_AGAIN_MS);
@@ -152,7 +228,7 @@ flush_topic(Oid relid)
 {
 	Relation	rel = sth_topic_open(relid, AccessShareLock);
 	SthTopic   *topic = sth_topic_get(rel);
-	char	   *name = pstrdup(RelationGetRelationName(rel));
+	Asked		asked = {relid, topic->topic_id, pstrdup(RelationGetRelationName(rel))};
 	List	   *targets;
 	ListCell   *lc;
 
@@ -167,7 +243,7 @@ flush_topic(Oid relid)
 	targets = list_targets(topic);
 	relation_close(rel, AccessShareLock);
 	foreach(lc, targets)
-		wait_for_target(name, lfirst(lc));
+		wait_for_target(&asked, lfirst(lc));
 	sth_waiters_end();
 }
 

@@ -21,29 +21,39 @@
 #include "catalog/topic.h"
 #include "flush/flush.h"
 #include "log/log.h"
+#include "log/measure.h"
 #include "log/owner.h"
-#include "log/tail.h"
+#include "log/tail_size.h"
 #include "log/unflushed.h"
 #include "miscadmin.h"
 #include "segment/remove.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /*
- * Notes what a log's tail has, as if it had just been committed; false if it
- * cannot be looked at now.
+ * Since when a tail's rows have waited, going by the time of the first.  Where
+ * a row was given another than the clock's, that may be anything; so rows do
+ * not count as older than makes them due, nor as of the future.
  */
+static TimestampTz
+waiting_since(const SthTailMeasure *measure, const SthTopic *topic)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		interval = topic->flush_interval ? topic->flush_interval :
+	sth_flush_interval;
+
+	if (measure->oldest == 0)
+		return now;
+	return Min(Max(measure->oldest, now - interval * USECS_PER_SEC), now);
+}
+
+/* Notes what a log's tail has; false if it cannot be looked at now. */
 static bool
 look_at_log(int32 log_id, void *arg)
 {
-	int64		limit = (int64) sth_segment_size * 1024;
-	int64		bytes = 0;
+	SthTailMeasure measure;
 	int32		topic_id;
 	Oid			relid;
-	Snapshot	snapshot;
-	SthTailScan *scan;
-	SthTailRow	row;
 	SthSequence *sequence;
 
 	switch (sth_owner_lock_log(log_id, &topic_id, &relid))
@@ -55,28 +65,21 @@ look_at_log(int32 log_id, void *arg)
 		case STH_LOG_LOCKED:
 			break;
 	}
-	snapshot = sth_fresh_snapshot();
-	scan = sth_tail_begin_scan(snapshot);
-	sth_tail_seek(scan, log_id, STH_STAGE_NONE,
-				  sth_log_tail_start(log_id, snapshot));
-	while (bytes < limit && sth_tail_next(scan, &row))
-	{
-		CHECK_FOR_INTERRUPTS();
-		/* staged rows are many */
-		bytes += row.kind == STH_FRAME_STAGED ? limit : (int64) row.frame_len;
-	}
-	sth_tail_end_scan(scan);
-	UnregisterSnapshot(snapshot);
-	if (bytes == 0)
+	measure = sth_tail_measure(log_id, (int64) sth_segment_size * 1024);
+	if (measure.bytes == 0)
 		return true;
 	sequence = sth_log_try_open(log_id);
-	if (sequence != NULL && sth_unflushed_since(sth_relations()->tail, log_id) == 0)
+	if (sequence != NULL)
 	{
 		Relation	rel = sth_topic_open(relid, NoLock);
 		SthTopic   *topic = sth_topic_get(rel);
 
-		(void) sth_unflushed_add(sequence, bytes, GetCurrentTimestamp(),
-								 topic->segment_size, topic->flush_interval);
+		sth_tail_size_attach(sequence, topic->server);
+		sth_tail_size_measured(sequence, measure.stored);
+		if (sth_unflushed_since(sth_relations()->tail, log_id) == 0)
+			(void) sth_unflushed_add(sequence, measure.bytes, 0,
+									 waiting_since(&measure, topic),
+									 topic->segment_size, topic->flush_interval);
 		relation_close(rel, NoLock);
 	}
 	return true;

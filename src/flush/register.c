@@ -29,6 +29,7 @@
 #include "catalog/objects.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
+#include "flush/count.h"
 #include "flush/object.h"
 #include "log/log.h"
 #include "log/owner.h"
@@ -103,6 +104,9 @@ register_log(SthFlush *flush, SthFlushedLog *log)
 	sth_segment_writer_register(flush->writer, log->segment);
 	UnregisterSnapshot(snapshot);
 	delete_encoded(log);
+	sth_flush_count(topic_id,
+					sth_segment_writer_segment(flush->writer, log->segment),
+					log->bytes, flush->since);
 	return true;
 }
 

@@ -29,6 +29,8 @@
 #include "catalog/topic.h"
 #include "log/log.h"
 #include "log/tail.h"
+#include "log/tail_size.h"
+#include "log/unflushed.h"
 #include "miscadmin.h"
 #include "s3/health.h"
 #include "utils/memutils.h"
@@ -39,10 +41,12 @@ typedef enum RemovalKind
 	REMOVE_LOG,
 	REMOVE_TAIL,
 	REMOVE_SERVER,
-	REMOVE_DATABASE
+	REMOVE_DATABASE,
+	RESIZE_TAIL,
+	CHANGE_OPTIONS
 } RemovalKind;
 
-/* An entry, or several, to be removed when the transaction ends. */
+/* An entry, or several, to be removed or changed when the transaction ends. */
 typedef struct Removal
 {
 	struct Removal *next;
@@ -51,6 +55,9 @@ typedef struct Removal
 	int			nest_level;
 	Oid			oid;			/* tail, server or database */
 	int32		log_id;
+	int64		bytes;			/* that the log's tail has got; or lost */
+	int			segment_size;	/* options of its topic from now on */
+	int			flush_interval;
 } Removal;
 
 static Removal *removals = NULL;
@@ -61,11 +68,11 @@ static Removal *removals = NULL;
  */
 static int	start_moved_at = 0;
 
-static void
+static Removal *
 remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
 {
-	Removal    *removal = MemoryContextAlloc(TopTransactionContext,
-											 sizeof(Removal));
+	Removal    *removal = MemoryContextAllocZero(TopTransactionContext,
+												 sizeof(Removal));
 
 	removal->kind = kind;
 	removal->at_commit = at_commit;
@@ -74,27 +81,28 @@ remember_removal(RemovalKind kind, bool at_commit, Oid oid, int32 log_id)
 	removal->log_id = log_id;
 	removal->next = removals;
 	removals = removal;
+	return removal;
 }
 
 /* To be called by the transaction that creates a log ... */
 void
 sth_log_created(int32 log_id)
 {
-	remember_removal(REMOVE_LOG, false, sth_relations()->tail, log_id);
+	(void) remember_removal(REMOVE_LOG, false, sth_relations()->tail, log_id);
 }
 
 /* ... and by the one that drops it. */
 void
 sth_log_dropped(int32 log_id)
 {
-	remember_removal(REMOVE_LOG, true, sth_relations()->tail, log_id);
+	(void) remember_removal(REMOVE_LOG, true, sth_relations()->tail, log_id);
 }
 
 /* The extension goes. */
 void
 sth_log_tail_dropped(Oid tail)
 {
-	remember_removal(REMOVE_TAIL, true, tail, 0);
+	(void) remember_removal(REMOVE_TAIL, true, tail, 0);
 }
 
 /* A foreign server goes. */
@@ -107,7 +115,7 @@ sth_log_server_dropped(Oid server)
 void
 sth_log_database_dropped(Oid database)
 {
-	remember_removal(REMOVE_DATABASE, true, database, 0);
+	(void) remember_removal(REMOVE_DATABASE, true, database, 0);
 }
 
 /* To be called by a transaction that moves the start of a log. */
@@ -120,9 +128,54 @@ sth_log_start_moved(void)
 		start_moved_at = level;
 }
 
+/*
+ * To be called by a transaction that writes rows of a log's tail, or deletes
+ * some, other than by producing.
+ */
+void
+sth_log_tail_changed(int32 log_id, int64 bytes)
+{
+	if (bytes != 0)
+		remember_removal(RESIZE_TAIL, true, sth_relations()->tail,
+						 log_id)->bytes = bytes;
+}
+
+/*
+ * To be called by a transaction that may have changed options of the log's
+ * topic: they hold for rows that wait already, too.
+ */
+void
+sth_log_options_changed(int32 log_id, int segment_size, int flush_interval)
+{
+	Removal    *change = remember_removal(CHANGE_OPTIONS, true,
+										  sth_relations()->tail, log_id);
+
+	change->segment_size = segment_size;
+	change->flush_interval = flush_interval;
+}
+
+static void
+change_options(int32 log_id, SthFlushNote *note, void *arg)
+{
+	const Removal *change = arg;
+
+	sth_unflushed_set_options(note, change->segment_size, change->flush_interval);
+}
+
+static void
+resize_tail(int32 log_id, SthFlushNote *note, void *arg)
+{
+	const Removal *removal = arg;
+
+	if (removal->bytes > 0)
+		(void) sth_tail_size_grow(note, removal->bytes);
+	else
+		sth_tail_size_shrink(note, -removal->bytes);
+}
+
 /* Must not fail: it runs after the commit record. */
 static void
-remove_now(const Removal *removal)
+remove_now(Removal *removal)
 {
 	switch (removal->kind)
 	{
@@ -131,6 +184,7 @@ remove_now(const Removal *removal)
 			break;
 		case REMOVE_TAIL:
 			sth_sequencer_forget_tail(removal->oid);
+			sth_tail_size_forget(MyDatabaseId, removal->oid);
 			sth_stats_forget_tail(removal->oid);
 			break;
 		case REMOVE_SERVER:
@@ -138,8 +192,19 @@ remove_now(const Removal *removal)
 			break;
 		case REMOVE_DATABASE:
 			sth_sequencer_forget_database(removal->oid);
+			sth_tail_size_forget(removal->oid, InvalidOid);
 			sth_stats_forget_database(removal->oid);
 			sth_health_forget_database(removal->oid);
+			break;
+		case RESIZE_TAIL:
+			(void) sth_sequencer_visit(removal->oid, removal->log_id,
+									   resize_tail, removal);
+			break;
+		case CHANGE_OPTIONS:
+			(void) sth_sequencer_visit(removal->oid, removal->log_id,
+									   change_options, removal);
+			/* rows may be due by them */
+			sth_worker_wake();
 			break;
 	}
 }
@@ -157,11 +222,29 @@ refuse_prepare(void)
 				 errmsg("cannot prepare a transaction that has deleted records of a topic"),
 				 errhint("Use COMMIT.")));
 	for (Removal *removal = removals; removal != NULL; removal = removal->next)
-		if (removal->at_commit && removal->kind != REMOVE_SERVER)
+		if (removal->at_commit && removal->kind != RESIZE_TAIL &&
+			removal->kind != CHANGE_OPTIONS && removal->kind != REMOVE_SERVER)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot prepare a transaction that has dropped a topic"),
 					 errhint("Use COMMIT.")));
+}
+
+/* The list in the order in which it came together: the last change counts. */
+static Removal *
+reverse(Removal *list)
+{
+	Removal    *reversed = NULL;
+
+	while (list != NULL)
+	{
+		Removal    *next = list->next;
+
+		list->next = reversed;
+		reversed = list;
+		list = next;
+	}
+	return reversed;
 }
 
 static void
@@ -174,6 +257,7 @@ at_transaction_event(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
+			removals = reverse(removals);
 			for (Removal *removal = removals; removal != NULL;
 				 removal = removal->next)
 				if (removal->at_commit == (event == XACT_EVENT_COMMIT))

@@ -20,6 +20,9 @@ extern int64 sth_log_next_offset(int32 log_id);
 extern bool sth_log_is_open(int32 log_id);
 extern void sth_log_note_gap(int32 log_id, int64 from);
 extern void sth_log_start_moved(void);
+extern void sth_log_options_changed(int32 log_id, int segment_size,
+									int flush_interval);
+extern void sth_log_tail_changed(int32 log_id, int64 bytes);
 extern void sth_log_created(int32 log_id);
 extern void sth_log_dropped(int32 log_id);
 extern void sth_log_tail_dropped(Oid tail);

@@ -35,6 +35,7 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "log/sequencer.h"
+#include "log/tail_size.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -166,9 +167,14 @@ init_note(SthFlushNote *note)
 	pg_atomic_init_u64(&note->not_before, 0);
 	pg_atomic_init_u32(&note->segment_size, 0);
 	pg_atomic_init_u32(&note->flush_interval, 0);
-	pg_atomic_init_u32(&note->failures, 0);
+	pg_atomic_init_u32(&note->tries, 0);
+	pg_atomic_init_u32(&note->failed, 0);
 	pg_atomic_init_u32(&note->backoff, 0);
 	pg_atomic_init_u32(&note->alone, 0);
+	pg_atomic_init_u32(&note->account, 0);
+	pg_atomic_init_u32(&note->measured, 0);
+	pg_atomic_init_u64(&note->tail_in, 0);
+	pg_atomic_init_u64(&note->tail_out, 0);
 }
 
 /*
@@ -438,6 +444,13 @@ sth_sequencer_note(SthSequence *sequence)
 	return &sequence->note;
 }
 
+/* The tail that an open log's rows are in. */
+Oid
+sth_sequencer_tail(const SthSequence *sequence)
+{
+	return sequence->key.tail;
+}
+
 /*
  * Calls back for the note of a log, which need not be there: false if it is
  * not open.  The visitor is called under the lock and must not fail.
@@ -472,14 +485,27 @@ sth_sequencer_visit_all(Oid tail, SthNoteVisitor visit, void *arg)
 	LWLockRelease(shared->lock);
 }
 
+/* Removes an entry; the lock is held alone. */
+static void
+forget(SthSequence *sequence)
+{
+	SequenceKey key = sequence->key;
+
+	sth_tail_size_flushed(&sequence->note, PG_UINT64_MAX);
+	(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
+}
+
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */
 void
 sth_sequencer_forget_log(Oid tail, int32 log_id)
 {
 	SequenceKey key = make_key(tail, log_id);
+	SthSequence *sequence;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
+	sequence = hash_search(sequences, &key, HASH_FIND, NULL);
+	if (sequence != NULL)
+		forget(sequence);
 	LWLockRelease(shared->lock);
 }
 
@@ -492,12 +518,9 @@ forget_matching(Oid database, Oid tail)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	hash_seq_init(&status, sequences);
 	while ((sequence = hash_seq_search(&status)) != NULL)
-	{
-		SequenceKey key = sequence->key;
-
-		if (key.database == database && (tail == InvalidOid || key.tail == tail))
-			(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
-	}
+		if (sequence->key.database == database &&
+			(tail == InvalidOid || sequence->key.tail == tail))
+			forget(sequence);
 	LWLockRelease(shared->lock);
 }
 

@@ -36,9 +36,15 @@ typedef struct SthFlushNote
 	pg_atomic_uint64 not_before;
 	pg_atomic_uint32 segment_size;	/* of the topic; 0: the setting */
 	pg_atomic_uint32 flush_interval;
-	pg_atomic_uint32 failures;	/* that there have ever been */
+	pg_atomic_uint32 tries;		/* flushes that have ever begun */
+	pg_atomic_uint32 failed;	/* the last of them that has failed, or 0 */
 	pg_atomic_uint32 backoff;	/* failures in a row */
 	pg_atomic_uint32 alone;		/* in an object of its own */
+	/* of these see tail_size.c */
+	pg_atomic_uint32 account;
+	pg_atomic_uint32 measured;
+	pg_atomic_uint64 tail_in;	/* bytes that have come to the tail */
+	pg_atomic_uint64 tail_out;	/* bytes that have gone from there */
 } SthFlushNote;
 
 typedef void (*SthNoteVisitor) (int32 log_id, SthFlushNote *note, void *arg);
@@ -62,6 +68,7 @@ extern void sth_sequencer_note_gap(SthSequence *sequence, int64 from);
 extern bool sth_sequencer_next_gap(Oid tail, int32 *log_id, int64 *from);
 
 extern SthFlushNote *sth_sequencer_note(SthSequence *sequence);
+extern Oid	sth_sequencer_tail(const SthSequence *sequence);
 extern bool sth_sequencer_visit(Oid tail, int32 log_id, SthNoteVisitor visit,
 								void *arg);
 extern void sth_sequencer_visit_all(Oid tail, SthNoteVisitor visit, void *arg);

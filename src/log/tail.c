@@ -37,6 +37,7 @@
 #include "base/compat.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
+#include "log/log.h"
 #include "log/tail.h"
 #include "nodes/execnodes.h"
 #include "miscadmin.h"
@@ -387,7 +388,7 @@ sth_tail_end(int32 log_id, int64 from, Snapshot snapshot)
 /* Deletes the rows under a stage that end at or before 'until'. */
 static int64
 delete_staged(SthTailWriter *writer, int32 log_id, int32 stage, int64 from,
-			  int64 until, Snapshot snapshot)
+			  int64 until, Snapshot snapshot, int64 *bytes)
 {
 	SthTailScan *scan = sth_tail_begin_scan(snapshot);
 	SthTailRow	row;
@@ -398,6 +399,7 @@ delete_staged(SthTailWriter *writer, int32 log_id, int32 stage, int64 from,
 	{
 		CHECK_FOR_INTERRUPTS();
 		sth_tail_delete(writer, &row.tid);
+		*bytes += sth_tail_footprint(row.frame_len);
 		n++;
 	}
 	sth_tail_end_scan(scan);
@@ -419,6 +421,7 @@ sth_tail_delete_until(int32 log_id, int64 from, int64 until)
 	SthTailScan *scan;
 	SthTailRow	row;
 	int64		n = 0;
+	int64		bytes = 0;
 
 	sth_tail_lock();
 	writer = sth_tail_begin_write();
@@ -435,16 +438,20 @@ sth_tail_delete_until(int32 log_id, int64 from, int64 until)
 				report_malformed(&row.tid);
 			n += delete_staged(writer, log_id, pointer.stage,
 							   Max(from - row.start_offset, 0),
-							   until - row.start_offset, snapshot);
+							   until - row.start_offset, snapshot, &bytes);
 		}
 		else if (row.end_offset <= until)
 			n++;
 		if (row.end_offset <= until)
+		{
 			sth_tail_delete(writer, &row.tid);
+			bytes += sth_tail_footprint(row.frame_len);
+		}
 	}
 	sth_tail_end_scan(scan);
 	sth_tail_end_write(writer);
 	UnregisterSnapshot(snapshot);
+	sth_log_tail_changed(log_id, -bytes);
 	return n;
 }
 

@@ -9,6 +9,7 @@
 #define STH_LOG_TAIL_H
 
 #include "access/htup_details.h"
+#include "access/itup.h"
 #include "access/sdir.h"
 #include "codec/frame.h"
 #include "utils/snapshot.h"
@@ -44,6 +45,14 @@ typedef struct FormData_sth_tail
 #define STH_TAIL_FIXED \
 	(MAXALIGN(SizeofHeapTupleHeader) + 4 + 4 + 8 + 4 + VARHDRSZ)
 #define STH_FRAME_MAX ((Size) (MaxHeapTupleSize - STH_TAIL_FIXED))
+
+/* What a frame, or part of one, takes in the tail and its index. */
+static inline int64
+sth_tail_footprint(Size frame_len)
+{
+	return MAXALIGN(STH_TAIL_FIXED + frame_len) + sizeof(ItemIdData) +
+		MAXALIGN(sizeof(IndexTupleData) + 4 + 4 + 8) + sizeof(ItemIdData);
+}
 
 /*
  * A row of the tail: what it says of the offsets [start_offset, end_offset).

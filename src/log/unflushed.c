@@ -14,6 +14,9 @@
  * they can be seen (the bytes first, then the time); so rows that a flush has
  * not seen are noted after it began.  What it did not flush it puts back.
  *
+ * Besides, a log is due whatever it has when too much waits in the tail
+ * (tail_size.c).
+ *
  * Failure: the notes are lost with shared memory, and with a worker that ends
  * between taking and putting back; so a worker that starts looks at the tails
  * of all logs once.
@@ -23,6 +26,7 @@
 #include "postgres.h"
 
 #include "base/guc.h"
+#include "log/tail_size.h"
 #include "log/unflushed.h"
 #include "utils/timestamp.h"
 
@@ -30,37 +34,51 @@
 #define LATER_MS 100
 #define MIN_BACKOFF_MS 1000
 #define MAX_BACKOFF_MS (5 * 60 * 1000)
+/* while so much waits that producers are slowed, or soon will be */
+#define MAX_PRESSED_BACKOFF_MS (10 * 1000)
+
+/* Notes the options of a log's topic.  Must not fail. */
+void
+sth_unflushed_set_options(SthFlushNote *note, int segment_size,
+						  int flush_interval)
+{
+	/* hardly ever other than they are */
+	if (pg_atomic_read_u32(&note->segment_size) != (uint32) segment_size)
+		pg_atomic_write_u32(&note->segment_size, segment_size);
+	if (pg_atomic_read_u32(&note->flush_interval) != (uint32) flush_interval)
+		pg_atomic_write_u32(&note->flush_interval, flush_interval);
+}
 
 /*
- * Notes committed rows, with the options of their topic.  True if the worker
- * has to be told.  Must not fail: it runs after the commit record.
+ * Notes committed rows, with the options of their topic; 'stored' is what they
+ * take in the tail.  True if the worker has to be told.  Must not fail: it
+ * runs after the commit record.
  */
 bool
-sth_unflushed_add(SthSequence *sequence, int64 bytes, TimestampTz since,
-				  int segment_size, int flush_interval)
+sth_unflushed_add(SthSequence *sequence, int64 bytes, int64 stored,
+				  TimestampTz since, int segment_size, int flush_interval)
 {
 	SthFlushNote *note = sth_sequencer_note(sequence);
 	uint64		full = (uint64) (segment_size ? segment_size : sth_segment_size) * 1024;
 	uint64		before;
 	uint64		none = 0;
 	bool		is_first;
+	bool		presses;
 
-	/* hardly ever other than they are */
-	if (pg_atomic_read_u32(&note->segment_size) != (uint32) segment_size)
-		pg_atomic_write_u32(&note->segment_size, segment_size);
-	if (pg_atomic_read_u32(&note->flush_interval) != (uint32) flush_interval)
-		pg_atomic_write_u32(&note->flush_interval, flush_interval);
+	sth_unflushed_set_options(note, segment_size, flush_interval);
 	before = pg_atomic_fetch_add_u64(&note->bytes, bytes);
+	presses = sth_tail_size_grow(note, stored);
 	is_first = pg_atomic_read_u64(&note->since) == 0 &&
 		pg_atomic_compare_exchange_u64(&note->since, &none, (uint64) since);
-	return is_first || (before < full && before + bytes >= full);
+	return is_first || presses || (before < full && before + bytes >= full);
 }
 
 /* A request, and what is said of the log. */
 typedef struct Question
 {
 	int64		wanted;
-	uint32		failures;
+	uint32		tries;
+	uint32		failed;
 	TimestampTz since;
 } Question;
 
@@ -77,36 +95,41 @@ ask(int32 log_id, SthFlushNote *note, void *arg)
 	/* who waits does not wait for another try's time to come */
 	if (question->wanted > 0)
 		pg_atomic_write_u64(&note->not_before, 0);
-	question->failures = pg_atomic_read_u32(&note->failures);
+	pg_memory_barrier();
+	question->tries = pg_atomic_read_u32(&note->tries);
+	question->failed = pg_atomic_read_u32(&note->failed);
 	question->since = (TimestampTz) pg_atomic_read_u64(&note->since);
 }
 
 /*
- * Asks for segments of a log up to an offset; false if it is not open.
- * *failures: how many flushes of it have failed so far.
+ * Asks for segments of an open log up to an offset.  Returns how many flushes
+ * of it had begun by then: what has become of them is nothing to who asks.
  */
-bool
-sth_unflushed_ask(Oid tail, int32 log_id, int64 wanted, uint32 *failures)
+uint32
+sth_unflushed_ask(Oid tail, int32 log_id, int64 wanted)
 {
-	Question	question = {wanted, 0, 0};
-	bool		open = sth_sequencer_visit(tail, log_id, ask, &question);
+	Question	question = {wanted, 0, 0, 0};
 
-	*failures = question.failures;
-	return open;
+	(void) sth_sequencer_visit(tail, log_id, ask, &question);
+	return question.tries;
 }
 
-/* Likewise, without asking for anything. */
+/* Has a flush of a log failed that began when so many had begun before it? */
 bool
-sth_unflushed_failures(Oid tail, int32 log_id, uint32 *failures)
+sth_unflushed_failed(Oid tail, int32 log_id, uint32 tries)
 {
-	return sth_unflushed_ask(tail, log_id, 0, failures);
+	Question	question = {0, 0, 0, 0};
+
+	/* they are counted on beyond their greatest number */
+	return sth_sequencer_visit(tail, log_id, ask, &question) &&
+		question.failed != 0 && (int32) (question.failed - tries) > 0;
 }
 
 /* Since when something waits in a log's tail, or 0. */
 TimestampTz
 sth_unflushed_since(Oid tail, int32 log_id)
 {
-	Question	question = {0, 0, 0};
+	Question	question = {0, 0, 0, 0};
 
 	(void) sth_sequencer_visit(tail, log_id, ask, &question);
 	return question.since;
@@ -123,7 +146,7 @@ read_note(int32 log_id, SthFlushNote *note, SthUnflushed *log)
 	log->bytes = (int64) pg_atomic_read_u64(&note->bytes);
 	log->wanted = (int64) pg_atomic_read_u64(&note->wanted);
 	log->alone = pg_atomic_read_u32(&note->alone) != 0;
-	if (log->wanted > 0 ||
+	if (log->wanted > 0 || sth_tail_size_presses(note) ||
 		log->bytes >= (int64) (size ? size : (uint32) sth_segment_size) * 1024)
 		log->due = DT_NOBEGIN;
 	else
@@ -181,8 +204,11 @@ take(int32 log_id, SthFlushNote *note, void *arg)
 {
 	SthUnflushed *log = arg;
 
+	/* before the tail is looked at, see ask */
+	pg_atomic_fetch_add_u32(&note->tries, 1);
 	log->since = (TimestampTz) pg_atomic_exchange_u64(&note->since, 0);
 	log->bytes = (int64) pg_atomic_exchange_u64(&note->bytes, 0);
+	log->tail_in = pg_atomic_read_u64(&note->tail_in);
 }
 
 /* Takes the note of a log, before its tail is looked at. */
@@ -210,7 +236,9 @@ put_back(int32 log_id, SthFlushNote *note, void *arg)
 	uint64		none = 0;
 	uint64		wanted = pg_atomic_read_u64(&note->wanted);
 
-	if (back->how != STH_FLUSH_ALL)
+	if (back->how == STH_FLUSH_ALL)
+		sth_tail_size_flushed(note, back->log->tail_in);
+	else
 	{
 		pg_atomic_fetch_add_u64(&note->bytes,
 								Max(back->log->bytes - back->bytes, 0));
@@ -227,10 +255,12 @@ put_back(int32 log_id, SthFlushNote *note, void *arg)
 
 		/* who waits is told by that */
 		pg_atomic_write_u64(&note->wanted, 0);
-		pg_atomic_fetch_add_u32(&note->failures, 1);
+		pg_atomic_write_u32(&note->failed, pg_atomic_read_u32(&note->tries));
 		pg_atomic_write_u64(&note->not_before,
-							(uint64) (back->now + (int64) Min((int64) MIN_BACKOFF_MS << Min(backoff, 20),
-															  MAX_BACKOFF_MS) * 1000));
+							(uint64) (back->now + 1000 * (int64)
+									  Min((int64) MIN_BACKOFF_MS << Min(backoff, 20),
+										  sth_tail_size_presses(note) ?
+										  MAX_PRESSED_BACKOFF_MS : MAX_BACKOFF_MS)));
 		return;
 	}
 	pg_atomic_write_u64(&note->not_before, back->how == STH_FLUSH_LATER ?

@@ -19,6 +19,7 @@ typedef struct SthUnflushed
 	int64		bytes;
 	TimestampTz since;
 	int64		wanted;
+	uint64		tail_in;		/* when the note was taken */
 	TimestampTz due;			/* -infinity: at once */
 	bool		alone;
 } SthUnflushed;
@@ -32,12 +33,13 @@ typedef enum SthFlushEnd
 	STH_FLUSH_FAILED
 } SthFlushEnd;
 
-extern bool sth_unflushed_add(SthSequence *sequence, int64 bytes,
+extern bool sth_unflushed_add(SthSequence *sequence, int64 bytes, int64 stored,
 							  TimestampTz since, int segment_size,
 							  int flush_interval);
-extern bool sth_unflushed_ask(Oid tail, int32 log_id, int64 wanted,
-							  uint32 *failures);
-extern bool sth_unflushed_failures(Oid tail, int32 log_id, uint32 *failures);
+extern void sth_unflushed_set_options(SthFlushNote *note, int segment_size,
+									  int flush_interval);
+extern uint32 sth_unflushed_ask(Oid tail, int32 log_id, int64 wanted);
+extern bool sth_unflushed_failed(Oid tail, int32 log_id, uint32 tries);
 extern TimestampTz sth_unflushed_since(Oid tail, int32 log_id);
 
 extern List *sth_unflushed_list(Oid tail);

@@ -74,6 +74,7 @@ fill(int32 topic_id, int32 log_id, int64 from, int64 until, Snapshot snapshot)
 	{
 		uint8		frame[STH_FRAME_MARKER_MAX];
 		int64		start = gap.start;
+		Size		len;
 
 		/* one that this transaction has just written is not in the snapshot */
 		if (gap.after_void)
@@ -81,8 +82,10 @@ fill(int32 topic_id, int32 log_id, int64 from, int64 until, Snapshot snapshot)
 			sth_tail_delete(writer, &gap.void_tid);
 			start = gap.void_start;
 		}
-		sth_tail_write(writer, log_id, STH_STAGE_NONE, gap.end, 0, frame,
-					   sth_frame_put_void(frame, gap.end - start));
+		else
+			sth_log_tail_changed(log_id, sth_tail_footprint(STH_FRAME_MARKER_MAX));
+		len = sth_frame_put_void(frame, gap.end - start);
+		sth_tail_write(writer, log_id, STH_STAGE_NONE, gap.end, 0, frame, len);
 		sth_tally_void(sth_relations()->tail, topic_id, gap.end - gap.start);
 	}
 	sth_tail_end_write(writer);

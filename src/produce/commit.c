@@ -66,6 +66,7 @@ typedef struct ProducedRange
 	int64		first;
 	int64		last;
 	int64		bytes;			/* of the rows' values */
+	int64		stored;			/* what they take in the tail */
 	int			segment_size;	/* options of the topic */
 	int			flush_interval;
 } ProducedRange;
@@ -116,6 +117,9 @@ take_offsets(int nlogs, const SthPendingLog *logs, const int32 *log_ids)
 		range->first = base;
 		range->last = base + count - 1;
 		range->bytes = sth_rows_bytes(logs[i].rows);
+		range->stored = sth_rows_stored(logs[i].rows);
+		if (logs[i].stage != STH_STAGE_NONE)
+			range->stored += sth_tail_footprint(STH_FRAME_MARKER_MAX);
 		range->segment_size = logs[i].segment_size;
 		range->flush_interval = logs[i].flush_interval;
 		this_produced->n = i + 1;
@@ -197,8 +201,9 @@ note_unflushed(const Produced *produced)
 	{
 		const ProducedRange *range = &produced->ranges[i];
 
-		wake |= sth_unflushed_add(range->sequence, range->bytes, now,
-								  range->segment_size, range->flush_interval);
+		wake |= sth_unflushed_add(range->sequence, range->bytes, range->stored,
+								  now, range->segment_size,
+								  range->flush_interval);
 	}
 	if (wake)
 		sth_worker_wake();

@@ -27,6 +27,7 @@
 #include "miscadmin.h"
 #include "produce/insert.h"
 #include "produce/pending.h"
+#include "produce/pressure.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -38,6 +39,7 @@ struct SthInsert
 	SthTopic   *topic;
 	SthPendingTopic *pending;
 	FmgrInfo	key_out;		/* for keys that are neither text nor bytea */
+	int64		check_at;		/* look at the tail's size at so much written */
 	TimestampTz now;			/* the clock, read in the current tick */
 	struct timespec tick;
 };
@@ -48,6 +50,16 @@ key_is_bytes(Oid type)
 {
 	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
 		type == BYTEAOID;
+}
+
+/* Is there room in the tail?  That may take a while to find out. */
+static void
+check_room(SthInsert *insert)
+{
+	int64		written = sth_rows_written();
+
+	sth_pressure_check(insert->rel, insert->topic->server, written);
+	insert->check_at = written + STH_PRESSURE_STEP;
 }
 
 /*
@@ -65,6 +77,7 @@ sth_insert_begin(Relation rel, const char *command)
 
 	insert->rel = rel;
 	insert->topic = sth_topic_get(rel);
+	check_room(insert);
 	insert->pending = sth_pending_topic(insert->topic);
 	if (insert->topic->key_attnum != 0 &&
 		!key_is_bytes(insert->topic->key_type))
@@ -263,6 +276,8 @@ sth_insert_row(SthInsert *insert, ResultRelInfo *result_rel,
 	check_constraints(insert, result_rel, slot, estate);
 	sth_pending_add(insert->pending, partition, routed, time,
 					slot->tts_values, slot->tts_isnull);
+	if (sth_rows_written() >= insert->check_at)
+		check_room(insert);
 
 	if (result_rel->ri_TrigDesc != NULL &&
 		result_rel->ri_TrigDesc->trig_insert_after_row)

@@ -38,6 +38,7 @@
 #include "commands/sequence.h"
 #include "log/log.h"
 #include "log/tail.h"
+#include "log/tail_size.h"
 #include "miscadmin.h"
 #include "produce/pending.h"
 #include "produce/write.h"
@@ -75,6 +76,7 @@ struct SthPendingTopic
 	SthColumn  *columns;
 	int			segment_size;
 	int			flush_interval;
+	Oid			server;
 };
 
 static MemoryContext pending_context = NULL;
@@ -135,6 +137,7 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 
 	pending->segment_size = topic->segment_size;
 	pending->flush_interval = topic->flush_interval;
+	pending->server = topic->server;
 	if (pending->columns == NULL || !columns_equal(pending, topic))
 	{
 		SthColumn  *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumn));
@@ -222,6 +225,7 @@ create_log(SthPendingTopic *pending, int partition)
 
 	/* here, because opening may fail or wait, which a commit should not */
 	log->public.sequence = sth_log_open(pending->log_ids[partition]);
+	sth_tail_size_attach(log->public.sequence, pending->server);
 	log->public.relid = pending->relid;
 	log->public.topic_id = pending->topic_id;
 	log->public.partition = partition;

@@ -40,6 +40,7 @@ typedef struct Mark
 {
 	int64		rows;			/* how many there were */
 	int64		bytes;			/* of their values */
+	int64		stored;			/* see SthRows */
 } Mark;
 
 struct SthRows
@@ -59,6 +60,7 @@ struct SthRows
 	int			max_frames;
 	int64		framed_rows;	/* in frames, staged or not */
 	int64		bytes;			/* of the values of all rows */
+	int64		stored;			/* what the frames take in the tail */
 
 	/* rows that are in no frame yet */
 	int			nrows;
@@ -88,6 +90,9 @@ static double compression = 1.0;	/* bytes of rows per byte of frame */
 
 /* What the finished frames of this transaction take. */
 static Size frame_memory = 0;
+
+/* What all frames would take in the tail that this transaction has made. */
+static int64 written = 0;
 
 /* Learnt ratios are believed up to here: a frame stays quick to decode. */
 #define MAX_COMPRESSION 8.0
@@ -197,6 +202,24 @@ int64
 sth_rows_bytes(const SthRows *rows)
 {
 	return rows->bytes;
+}
+
+/* What they take in the tail, as far as they are in frames, staged or not. */
+int64
+sth_rows_stored(const SthRows *rows)
+{
+	return rows->stored;
+}
+
+/*
+ * What the frames of this transaction take in the tail, in all logs; those
+ * included that a subtransaction has rolled back, because staged ones take
+ * their room until vacuum comes.
+ */
+int64
+sth_rows_written(void)
+{
+	return written;
 }
 
 static inline bool
@@ -442,6 +465,30 @@ frame_size(const SthReadyFrame *frame)
 	return offsetof(SthReadyFrame, data) + frame->len;
 }
 
+/* Counts what a frame that has been appended takes in the tail. */
+static void
+count_stored(SthRows *rows, Size len)
+{
+	Size		chunk = sth_frame_part_capacity(STH_FRAME_MAX);
+	int64		footprint = 0;
+
+	/* in parts, see write.c */
+	if (len > STH_FRAME_MAX)
+	{
+		uint32		before = sth_frame_part_count(len, STH_FRAME_MAX) - 1;
+
+		footprint = before * sth_tail_footprint(STH_FRAME_MAX);
+		len -= before * chunk;
+		len += STH_FRAME_MAX - chunk;
+	}
+	footprint += sth_tail_footprint(len);
+	written += footprint;
+	rows->stored += footprint;
+	/* it may be of rows that were there before marks were set */
+	for (int i = rows->nmarks - 1; i >= 0 && rows->marks[i].rows >= rows->framed_rows; i--)
+		rows->marks[i].stored += footprint;
+}
+
 /* Appends a finished frame. */
 static void
 append_frame(SthRows *rows, int nrows, Size len)
@@ -469,6 +516,7 @@ append_frame(SthRows *rows, int nrows, Size len)
 	memcpy(frame->data, frame_buffer, len);
 	rows->frames[rows->nframes++] = frame;
 	frame_memory += frame_size(frame);
+	count_stored(rows, len);
 }
 
 /* Forgets the first n rows, which have become the last frame. */
@@ -598,6 +646,7 @@ void
 sth_rows_forget(void)
 {
 	frame_memory = 0;
+	written = 0;
 }
 
 /* Sets a mark behind the rows there are. */
@@ -619,6 +668,7 @@ sth_rows_push_mark(SthRows *rows)
 	mark = &rows->marks[rows->nmarks++];
 	mark->rows = sth_rows_count(rows);
 	mark->bytes = rows->bytes;
+	mark->stored = rows->stored;
 }
 
 /* Removes the last mark and keeps what came after it. */
@@ -655,6 +705,7 @@ sth_rows_rollback_mark(SthRows *rows)
 	rows->framed_rows = Min(rows->framed_rows, mark->rows);
 	rows->nrows = (int) (mark->rows - rows->framed_rows);
 	rows->bytes = mark->bytes;
+	rows->stored = mark->stored;
 	rows->data_len = rows->nrows == 0 ? 0 :
 		rows->row_pos[rows->nrows - 1] + rows->row_len[rows->nrows - 1];
 }

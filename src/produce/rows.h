@@ -30,6 +30,8 @@ extern void sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 						 const Datum *values, const bool *isnull);
 extern int64 sth_rows_count(const SthRows *rows);
 extern int64 sth_rows_bytes(const SthRows *rows);
+extern int64 sth_rows_stored(const SthRows *rows);
+extern int64 sth_rows_written(void);
 
 extern void sth_rows_push_mark(SthRows *rows);
 extern void sth_rows_drop_mark(SthRows *rows);

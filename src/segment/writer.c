@@ -238,6 +238,13 @@ sth_segment_writer_finish(SthSegmentWriter *writer)
 	sth_put_finish(writer->put);
 }
 
+/* The n-th segment, in the order in which they were written. */
+const SthSegment *
+sth_segment_writer_segment(SthSegmentWriter *writer, uint32 n)
+{
+	return sth_object_segment(writer->object, n);
+}
+
 /* Makes the object known: as live, or as one that is to be sent. */
 void
 sth_segment_writer_register_object(SthSegmentWriter *writer)

@@ -9,6 +9,7 @@
 #define STH_SEGMENT_WRITER_H
 
 #include "catalog/topic.h"
+#include "codec/footer.h"
 #include "store/store.h"
 
 typedef struct SthSegmentWriter SthSegmentWriter;
@@ -28,6 +29,8 @@ extern void sth_segment_writer_register(SthSegmentWriter *writer, int segment);
 extern SthPut *sth_segment_writer_put(SthSegmentWriter *writer);
 extern int64 sth_segment_writer_object_id(const SthSegmentWriter *writer);
 extern int64 sth_segment_writer_size(const SthSegmentWriter *writer);
+extern const SthSegment *sth_segment_writer_segment(SthSegmentWriter *writer,
+													uint32 n);
 extern void sth_segment_writer_end(SthSegmentWriter *writer);
 
 #endif							/* STH_SEGMENT_WRITER_H */

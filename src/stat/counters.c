@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * counters.c
- *	  The counters of topics and groups, for the views stat_topics and
- *	  stat_groups; stat_reset().
+ *	  The counters of topics, groups and flushes, for the views stat_topics,
+ *	  stat_groups and stat_flush; stat_reset().
  *
  * The functions that the views call are for everybody, so each looks by itself
  * whether the user may see what it is asked for.  As views show what was there
@@ -21,6 +21,7 @@
 #include "consume/group.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "log/failures.h"
 #include "miscadmin.h"
 #include "s3/health.h"
 #include "utils/acl.h"
@@ -30,6 +31,7 @@
 
 PG_FUNCTION_INFO_V1(sth_topic_counters);
 PG_FUNCTION_INFO_V1(sth_group_counters);
+PG_FUNCTION_INFO_V1(sth_flush_counters);
 PG_FUNCTION_INFO_V1(sth_stat_reset);
 
 static Datum
@@ -98,6 +100,50 @@ sth_group_counters(PG_FUNCTION_ARGS)
 	return counters_of(fcinfo, topic_id, group_id);
 }
 
+/*
+ * flush_counters(topic_id int): counters, times and sizes are NULL if they
+ * may not have been counted
+ */
+Datum
+sth_flush_counters(PG_FUNCTION_ARGS)
+{
+	int32		topic_id = PG_GETARG_INT32(0);
+	Oid			tail = sth_relations()->tail;
+	SthStatsKey flushes = sth_stats_key(tail, topic_id, STH_STATS_FLUSHES);
+	SthStatsKey segments = sth_stats_key(tail, topic_id, STH_STATS_SEGMENTS);
+	SthCounts	counts;
+	SthFailure	failure;
+	TimestampTz reset;
+	TupleDesc	desc;
+	Datum		values[6];
+	bool		isnull[6] = {true, true, true, true, true, true};
+
+	if (!is_visible(topic_id))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (sth_stats_read(&segments, &counts, &reset))
+	{
+		values[2] = make_array(counts.histogram, STH_NBUCKETS);
+		isnull[2] = false;
+	}
+	if (sth_stats_read(&flushes, &counts, &reset))
+	{
+		values[0] = make_array(counts.counters, STH_NCOUNTERS);
+		values[1] = make_array(counts.histogram, STH_NBUCKETS);
+		values[5] = TimestampTzGetDatum(reset);
+		isnull[0] = isnull[1] = false;
+		isnull[5] = reset == 0;
+	}
+	if (sth_failures_of_topic(tail, topic_id, &failure))
+	{
+		values[3] = CStringGetTextDatum(failure.message);
+		values[4] = TimestampTzGetDatum(failure.at);
+		isnull[3] = isnull[4] = false;
+	}
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, isnull));
+}
+
 static void
 reset_all(void)
 {
@@ -108,6 +154,7 @@ reset_all(void)
 				 errhint("Name a topic that you own.")));
 	sth_stats_reset_all(sth_relations()->tail);
 	sth_health_reset(MyDatabaseId, InvalidOid);
+	sth_failures_forget(sth_relations()->tail, 0);
 }
 
 static void
@@ -116,6 +163,7 @@ reset_topic(Oid relid)
 	Relation	rel = sth_topic_open_owned(relid);
 
 	sth_stats_reset_topic(sth_relations()->tail, sth_topic_get(rel)->topic_id);
+	sth_failures_forget(sth_relations()->tail, sth_topic_get(rel)->topic_id);
 	relation_close(rel, AccessShareLock);
 }
 

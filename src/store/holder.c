@@ -264,8 +264,8 @@ decide(SthHolder *holder)
 	if (holder->how == STH_HOLDING_ASK)
 		holder->step = STEP_DONE;
 	else if (holder->incarnation != NULL &&
-		(strcmp(holder->incarnation, holder->us) == 0 ||
-		 (holder->how == STH_HOLDING_LOOK && !is_our_primary(holder))))
+			 (strcmp(holder->incarnation, holder->us) == 0 ||
+			  (holder->how == STH_HOLDING_LOOK && !is_our_primary(holder))))
 		holder->step = STEP_DONE;
 	else
 		begin_write(holder);

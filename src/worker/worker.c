@@ -28,8 +28,9 @@
  * weak lock on the tail, without waiting, so as to see what a command that
  * has just changed the extension did: such a command wakes the worker in its
  * commit, a moment before it gives up its locks and tells others to forget
- * what they have cached.  If the lock cannot be had, the worker leaves as if
- * the turn had failed, and is back a second later.
+ * what they have cached.  If the lock cannot be had, the turn is put off for a
+ * second, and again, for as long as somebody has the tail, with VACUUM FULL for
+ * instance: that is no failure, after which it would come later and later.
  *
  * Failure: an error in a turn is logged by PostgreSQL's code for background
  * workers and ends the process; so does SIGTERM.  The launcher starts another
@@ -79,6 +80,9 @@ static Oid	looked_at = InvalidOid;
 /* Something is left to be tried again, so many ms later. */
 #define RETRY_MS 100
 static bool try_again = false;
+
+/* After how many ms it is tried again, if the tail is locked. */
+#define LOCKED_MS 1000
 
 /* After how many ms all logs are looked at again, if some could not be. */
 #define LOOK_AGAIN_MS 5000
@@ -193,11 +197,13 @@ take_turn(void)
 	if (extension == EXTENSION_THERE)
 		work(tail);
 	error_context_stack = context.previous;
-
-	sth_worker_note_turn(extension != EXTENSION_BUSY);
+	if (extension == EXTENSION_BUSY)
+		flush_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
+	else
+		sth_worker_note_success();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
-	return extension == EXTENSION_THERE;
+	return extension != EXTENSION_ABSENT;
 }
 
 /* For messages and for ps; a database is not renamed while we are in it. */

@@ -71,6 +71,23 @@ $node->reload;
 $worker = worker_of($node, 'postgres');
 pass('until there may be again');
 
+# who has the tail locked puts its turns off; that is no failure
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE streamhouse.tail IN ACCESS EXCLUSIVE MODE');
+for my $turn (1 .. 3)
+{
+	my $state = "SELECT state_change FROM pg_stat_activity WHERE pid = $worker";
+	my $before = sql($state);
+
+	$node->reload;
+	ok($node->poll_query_until('postgres', "SELECT state_change > '$before' FROM pg_stat_activity WHERE pid = $worker AND state = 'idle'"), "the same worker has turn $turn while the tail is locked");
+}
+$holder->query_safe('COMMIT');
+$holder->quit;
+sql(q{SELECT streamhouse.create_topic('late'); INSERT INTO late (key) VALUES ('k')});
+is(sql(q{SELECT streamhouse.flush('late'); SELECT segments FROM streamhouse.logs; DROP FOREIGN TABLE late}), "\n1", 'and goes on when it is not');
+is(worker_of($node, 'postgres'), $worker, 'as it was');
+
 # an error in each turn
 SKIP:
 {

@@ -51,6 +51,7 @@ SKIP:
 		my $log = -s $node->logfile;
 		fails_with($node, q{SELECT streamhouse.flush('t')}, '55000', 'could not write a segment of partition 0 of topic "t"', "an error at $place reaches who waits");
 		like(slurp_file($node->logfile, $log), qr/WARNING:  could not make segments of 1 partition: failpoint "$place"/, 'the log has the cause');
+		is(sql(q{SELECT failures > 0, last_error, now() - last_error_at < '1 hour', tail_bytes > 0 FROM streamhouse.stat_flush}), qq{t|failpoint "$place"|t|t}, 'and so has stat_flush');
 		is(sql($places), $where, 'nothing has moved');
 		is(sql($rows), $before, 'no row is lost or doubled');
 		is(worker_of($node, 'postgres') > 0, 1, 'the worker lives on');
@@ -112,9 +113,28 @@ $node->reload;
 ok($node->poll_query_until('postgres', q{SELECT oldest_unflushed IS NULL FROM streamhouse.logs WHERE topic = 't'::regclass}), 'another setting counts at once');
 sql(q{ALTER SYSTEM SET streamhouse.flush_interval = '1h'});
 $node->reload;
+# options of a topic count at once, the last ones of a transaction
+sql(q{CREATE FOREIGN TABLE altered (n int, s text) SERVER streamhouse});
+sql(q{INSERT INTO altered (n, s) SELECT i, md5(i::text) FROM generate_series(1, 10000) i});
+sql(q{ALTER FOREIGN TABLE altered OPTIONS (ADD segment_size '64kB')});
+ok($node->poll_query_until('postgres', q{SELECT segments > 0 FROM streamhouse.logs WHERE topic = 'altered'::regclass}), 'rows that wait are flushed when they are enough by a new segment_size');
+sql(q{SELECT streamhouse.flush('altered'); INSERT INTO altered (n) VALUES (1)});
+sql(q{BEGIN; ALTER FOREIGN TABLE altered OPTIONS (ADD flush_interval '7d'); SAVEPOINT s; ALTER FOREIGN TABLE altered OPTIONS (SET flush_interval '6d'); ROLLBACK TO s;
+	ALTER FOREIGN TABLE altered OPTIONS (SET flush_interval '1s'); SAVEPOINT s; ALTER FOREIGN TABLE altered OPTIONS (SET flush_interval '5d'); ROLLBACK TO s; COMMIT});
+ok($node->poll_query_until('postgres', q{SELECT oldest_unflushed IS NULL FROM streamhouse.logs WHERE topic = 'altered'::regclass}), 'and when they are old enough by a new flush_interval');
+sql('DROP FOREIGN TABLE altered');
+
 # what was there when the server started
 sql('INSERT INTO quick (n) VALUES (2)');
+sql(q{CREATE FOREIGN TABLE aged (_timestamp timestamptz, n int) SERVER streamhouse OPTIONS (flush_interval '1h')});
+sql(q{CREATE FOREIGN TABLE young (_timestamp timestamptz, n int) SERVER streamhouse OPTIONS (flush_interval '1h')});
+sql(q{CREATE FOREIGN TABLE future (_timestamp timestamptz, n int) SERVER streamhouse OPTIONS (flush_interval '1h')});
+sql(q{INSERT INTO aged VALUES (now() - interval '2 hours', 1); INSERT INTO young (n) VALUES (1); INSERT INTO future VALUES (now() + interval '2 hours', 1)});
 $node->restart;
+ok($node->poll_query_until('postgres', q{SELECT segments = 1 FROM streamhouse.logs WHERE topic = 'aged'::regclass}), 'after a restart rows are as old as they are');
+ok($node->poll_query_until('postgres', q{SELECT oldest_unflushed < pg_postmaster_start_time() FROM streamhouse.logs WHERE topic = 'young'::regclass}), 'also those that are not due');
+ok($node->poll_query_until('postgres', q{SELECT oldest_unflushed BETWEEN pg_postmaster_start_time() AND clock_timestamp() FROM streamhouse.logs WHERE topic = 'future'::regclass}), 'but not younger');
+sql('DROP FOREIGN TABLE aged, young, future');
 ok($node->poll_query_until('postgres', q{SELECT sum(records) = 2 FROM streamhouse.segments WHERE topic = 'quick'::regclass}), 'also after a restart');
 
 # one object for many logs; one log that cannot be flushed keeps no other back
@@ -160,6 +180,33 @@ SKIP:
 	$control->query_safe('SELECT pg_advisory_unlock(7777)');
 	like($flushing->query_until(qr/flushed/, ''), qr/flushed/, 'and returns when it is done');
 	$_->quit for $control, $flushing;
+}
+
+# of two that wait the one fails whose flush has failed, the other goes on
+SKIP:
+{
+	skip 'the build has no failpoints', 1 unless $failpoints;
+	my ($control, $first, $second) = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 3;
+	my $at_failpoint = q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted};
+
+	$control->query_safe('SELECT pg_advisory_lock(7777)');
+	sql("ALTER DATABASE postgres SET streamhouse.failpoint = 'flush-encoded:wait'");
+	new_worker();
+	sql('ALTER DATABASE postgres RESET streamhouse.failpoint');
+	sql('INSERT INTO quick (n) VALUES (5)');
+	$first->query_until(qr/asked/, "\\echo asked\nSELECT streamhouse.flush('quick');\n");
+	$node->poll_query_until('postgres', $at_failpoint);
+	sql('INSERT INTO quick (n) VALUES (6)');
+	$second->query_until(qr/asked/, "\\echo asked\nSELECT 'second', streamhouse.flush('quick');\n");
+	$node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity WHERE query LIKE '%flush(''quick'')%' AND wait_event IN ('Extension', 'StreamhouseFlushWait') AND pid <> pg_backend_pid()});
+	sql(q{SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted});
+	$first->query('SELECT 1');
+	like($first->{stderr}, qr/could not write a segment of partition 0 of topic "quick"\n.*canceling statement due to user request/, 'who waits for a flush that fails is told why');
+	$control->query_safe('SELECT pg_advisory_unlock(7777)');
+	$second->query('SELECT 1');
+	unlike($second->{stderr}, qr/ERROR/, 'who has asked after it had begun is not');
+	is(sql(q{SELECT sum(records) FROM streamhouse.segments WHERE topic = 'quick'::regclass}), sql('SELECT count(*) FROM quick'), 'and gets what he waits for');
+	$_->quit for $control, $first, $second;
 }
 
 # no worker may run
