@@ -18,7 +18,7 @@
  *	1. it is looked who holds the bucket, without a transaction;
  *	2. a transaction lists some of the server's objects;
  *	3. they are deleted in the bucket, without a transaction;
- *	4. another transaction deletes their rows, and lists some more.
+ *	4. another transaction deletes their rows; and if there were any, again.
  *
  * Failure: an error, a crash or a worker that ends between these leaves rows
  * of objects of which some are gone already.  They are listed again, and
@@ -186,12 +186,18 @@ end_removal(Garbage *garbage)
 }
 
 static void
-end_server(Garbage *garbage)
+end_holder(Garbage *garbage)
 {
-	end_removal(garbage);
 	if (garbage->holder != NULL)
 		sth_holder_end(garbage->holder);
 	garbage->holder = NULL;
+}
+
+static void
+end_server(Garbage *garbage)
+{
+	end_removal(garbage);
+	end_holder(garbage);
 	garbage->servers = list_delete_first(garbage->servers);
 }
 
@@ -202,9 +208,6 @@ end_server(Garbage *garbage)
 static bool
 advance_server(Garbage *garbage)
 {
-	if (garbage->holder == NULL &&
-		(!in_transaction(garbage, begin_server) || garbage->holder == NULL))
-		return true;
 	for (;;)
 	{
 		if (garbage->removal != NULL)
@@ -213,12 +216,16 @@ advance_server(Garbage *garbage)
 				return false;
 			if (!in_transaction(garbage, forget_objects))
 				return true;
+			/* before there are more, it may not hold the bucket any more */
 			end_removal(garbage);
+			end_holder(garbage);
 		}
-		else if (!sth_holder_is_done(garbage->holder))
+		if (garbage->holder == NULL &&
+			(!in_transaction(garbage, begin_server) || garbage->holder == NULL))
+			return true;
+		if (!sth_holder_is_done(garbage->holder))
 			return false;
-		if (!in_transaction(garbage, begin_removal) ||
-			garbage->removal == NULL)
+		if (!in_transaction(garbage, begin_removal) || garbage->removal == NULL)
 			return true;
 	}
 }

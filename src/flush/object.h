@@ -36,6 +36,7 @@ typedef struct SthFlush
 	Oid			server;			/* InvalidOid: nothing has been encoded yet */
 	SthSegmentWriter *writer;	/* NULL: likewise */
 	bool		is_remote;
+	bool		is_sending;		/* or has been sent, or that has failed */
 	bool		is_sent;
 	bool		known;			/* it is live: some of its segments may be
 								 * known */
