@@ -65,6 +65,9 @@ static Garbage *current = NULL;
 static TimestampTz looked_at = 0;
 static bool expected = true;
 
+/* Servers of which this process has found out who holds the bucket. */
+static List *looked_for = NIL;
+
 static TimestampTz
 time_ago(int seconds)
 {
@@ -78,6 +81,12 @@ is_here(Garbage *garbage)
 		sth_relations()->tail == garbage->tail;
 }
 
+static bool
+any_key(const char *key, void *arg)
+{
+	return true;
+}
+
 static void
 list_servers(Garbage *garbage)
 {
@@ -85,18 +94,45 @@ list_servers(Garbage *garbage)
 		garbage->servers = sth_objects_servers();
 }
 
-/* Looks who holds the bucket of the current server. */
+static List *
+list_dead(Garbage *garbage, bool (*may_delete) (const char *key, void *arg),
+		  int max)
+{
+	return sth_objects_dead(linitial_oid(garbage->servers),
+							time_ago(sth_orphan_age), time_ago(sth_gc_grace),
+							may_delete, garbage, max);
+}
+
+/*
+ * Looks who holds the bucket of the current server, if there is something to
+ * delete; and once in any case, so that the first to write becomes the holder.
+ */
 static void
 begin_server(Garbage *garbage)
 {
 	Oid			server = linitial_oid(garbage->servers);
 
 	if (sth_server_get(server, true) != NULL)
+	{
+		if (list_member_oid(looked_for, server) &&
+			list_dead(garbage, any_key, 1) == NIL)
+			return;
 		garbage->holder = sth_holder_begin(server, STH_HOLDING_LOOK);
+	}
 	else if (is_here(garbage))
 		ereport(LOG,
 				(errmsg("%d objects of a dropped server stay in its bucket",
 						sth_objects_forget_server(server))));
+}
+
+/* The bucket has a holder; this need not be looked for every time. */
+static void
+note_looked_for(Oid server)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	looked_for = list_append_unique_oid(looked_for, server);
+	MemoryContextSwitchTo(old);
 }
 
 static bool
@@ -113,12 +149,10 @@ begin_removal(Garbage *garbage)
 	ListCell   *lc;
 
 	sth_holder_check(garbage->holder);
+	note_looked_for(linitial_oid(garbage->servers));
 	if (!is_here(garbage) || !sth_holder_is_us(garbage->holder))
 		return;
-	garbage->objects = sth_objects_dead(linitial_oid(garbage->servers),
-										time_ago(sth_orphan_age),
-										time_ago(sth_gc_grace),
-										may_delete, garbage, MAX_OBJECTS);
+	garbage->objects = list_dead(garbage, may_delete, MAX_OBJECTS);
 	foreach(lc, garbage->objects)
 		keys = lappend(keys, ((SthDeadObject *) lfirst(lc))->key);
 	if (keys != NIL)

@@ -43,6 +43,7 @@ typedef struct SthFlush
 	List	   *full_servers;	/* to which no more is sent at the moment */
 	TimestampTz since;			/* when it was begun */
 	int64		bytes;
+	int64		driven_at;		/* bytes at which to look after another upload */
 	int			nlogs;
 	SthFlushedLog logs[STH_FLUSH_MAX_LOGS];
 } SthFlush;
