@@ -332,7 +332,8 @@ next_value(const Source *source, const Form form, const SthLayout *layout,
  * Makes the datums of the next n rows, the first of which is 'row'.  Returns
  * how many it has made: fewer are damage.  Inlined for each form.
  */
-static inline __attribute__((always_inline)) uint32_t
+static inline __attribute__((always_inline))
+uint32_t
 take_values(Source *source, const Form form, uint32_t row, uint32_t n)
 {
 	SthLayout	layout = {-1, source->column.layout.align, 0, 0};
