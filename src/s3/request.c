@@ -327,7 +327,7 @@ give_up_late(SthS3Request *request)
 {
 	char		last[STH_HEALTH_TEXT];
 
-	if (request->problem.text[0] == '\0')
+	if (request->problem.text[0] == '\0' && request->problem.status == 0)
 	{
 		sth_health_last_error(request->s3->health, last);
 		snprintf(request->problem.text, sizeof(request->problem.text),
