@@ -594,6 +594,8 @@ next_to_start(bool may_finish, int64 *wait)
 			shorten(wait, request->due - now);
 		else if (!sth_http_has_room())
 			continue;
+		else if (request->has_pass)
+			return request;		/* an error came between */
 		else if (sth_health_admit(request->s3->health, &request->pass, &pause))
 		{
 			request->has_pass = true;

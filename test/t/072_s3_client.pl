@@ -128,6 +128,8 @@ for my $case (
 	[ 'reset in the upload', { reset => 'upload' } ],
 	[ 'reset, the answer lost', { reset => 'after' } ],
 	[ 'status 500', { status => 500 } ],
+	[ 'no ETag', { headers => { ETag => undef } } ],
+	[ 'another checksum', { headers => { 'x-amz-checksum-crc32c' => 'AAAAAA==' } } ],
 	[ 'status 500, though done', { status => 500, reached => 1 } ],
 	[ 'status 503', { status => 503, code => 'SlowDown' } ],
 	[ 'status 429', { status => 429, code => 'TooManyRequests' } ],
