@@ -102,8 +102,8 @@ $(unit_dir)/%_test: $(unit_dir)/%_test.o $(unit_codec)
 	$(CC) $(UNIT_CFLAGS) -o $@ $^ $(LIBS_CODEC)
 
 # What of src/s3 is plain C.  Its SHA-256 is PostgreSQL's, as programs have it.
-UNIT_S3 = sigv4_test xml_test answer_test
-unit_s3 = $(patsubst %,$(unit_dir)/s3/%.o,sha256 sigv4 xml answer)
+UNIT_S3 = sigv4_test xml_test answer_test profile_test
+unit_s3 = $(patsubst %,$(unit_dir)/s3/%.o,sha256 sigv4 xml answer profile)
 $(unit_dir)/s3/%.o: UNIT_CFLAGS += -DFRONTEND -isystem $(includedir_server)
 $(UNIT_S3:%=$(unit_dir)/%): $(unit_s3)
 $(UNIT_S3:%=$(unit_dir)/%): LIBS_CODEC += -L$(pkglibdir) -L$(libdir) -lpgcommon -lpgport \
@@ -124,12 +124,12 @@ unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
 # FUZZ_SECONDS on each and keeps what it finds in build/fuzz; fuzz-merge takes
 # over from there what adds to the corpus in the tree.  fuzz-short needs no
 # clang: it replays that corpus and FUZZ_RUNS mutations of it, always the same.
-FUZZ = row frame block footer answer
+FUZZ = row frame block footer answer profile
 FUZZ_SECONDS = 10
 FUZZ_RUNS = 10000
 CLANG = clang-14
 FUZZ_CFLAGS = -std=gnu99 -g -MMD -MP -Isrc $(SANITIZERS)
-fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c) src/s3/xml.c src/s3/answer.c)
+fuzz_codec = $(patsubst src/%.c,build/fuzz/%.o,$(wildcard src/codec/*.c) $(patsubst %,src/s3/%.c,xml answer profile))
 
 build/fuzz/%.o: src/%.c
 	@mkdir -p $(@D)

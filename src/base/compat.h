@@ -27,6 +27,8 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/explain.h"
+#include "common/jsonapi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/pathnode.h"
@@ -152,6 +154,26 @@ sth_create_foreignscan_path(PlannerInfo *root, RelOptInfo *rel, double rows,
 	return create_foreignscan_path(root, rel, NULL, rows, startup_cost,
 								   total_cost, pathkeys, required_outer, NULL,
 								   private_items);
+#endif
+}
+
+/* What the actions of a JSON parser return: nothing before 16. */
+#if PG_VERSION_NUM >= 160000
+typedef JsonParseErrorType SthJsonResult;
+#define STH_JSON_GO_ON return JSON_SUCCESS
+#else
+typedef void SthJsonResult;
+#define STH_JSON_GO_ON return
+#endif
+
+/* A lexer in the current memory context, of text in the database's encoding. */
+static inline JsonLexContext *
+sth_json_lexer(const char *json, size_t len)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, len, GetDatabaseEncoding(), true);
+#else
+	return makeJsonLexContextCstringLen((char *) json, (int) len, GetDatabaseEncoding(), true);
 #endif
 }
 

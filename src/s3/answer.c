@@ -374,7 +374,7 @@ sth_deletions_begin(SthDeletions *deletions, const char *body, size_t len)
 
 /* At the end of an element; false if it is damaged. */
 static bool
-take_role_key(const SthXml *xml, SthAnswerKeys *keys)
+take_role_key(const SthXml *xml, SthKeys *keys)
 {
 	char		expires[64];
 
@@ -391,7 +391,7 @@ take_role_key(const SthXml *xml, SthAnswerKeys *keys)
 }
 
 SthAnswerResult
-sth_answer_role(const char *body, size_t len, SthAnswerKeys *keys)
+sth_answer_role(const char *body, size_t len, SthKeys *keys)
 {
 	SthXml		xml;
 	SthXmlEvent event;

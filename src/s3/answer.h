@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "s3/keys.h"
 #include "s3/xml.h"
 
 #define STH_S3_MAX_KEY 1024
@@ -102,16 +103,8 @@ extern SthAnswerResult sth_deletions_next(SthDeletions *deletions,
 										  SthNotDeleted *failed);
 
 /* Keys of a role (AssumeRoleWithWebIdentity); who is done with them wipes. */
-typedef struct SthAnswerKeys
-{
-	char		access_key[256];
-	char		secret[512];
-	char		session_token[STH_S3_MAX_TOKEN + 1];
-	int64_t		expires;		/* seconds since 1970 */
-} SthAnswerKeys;
-
 extern SthAnswerResult sth_answer_role(const char *body, size_t len,
-									   SthAnswerKeys *keys);
+									   SthKeys *keys);
 
 /* Seconds since 1970 of "2026-07-01T12:00:00.000Z", as in all of these. */
 extern bool sth_parse_time(const char *time, int64_t *seconds);

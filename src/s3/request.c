@@ -48,6 +48,7 @@
 #define LONGEST_PAUSE INT64CONST(20000000)
 #define LONGEST_WISH INT64CONST(60000000)
 #define STILL_MOVING INT64CONST(1000000)
+#define KEYS_PAUSE INT64CONST(20000)
 
 /* Error documents are small. */
 #define MAX_ERROR_BODY (64 * 1024)
@@ -338,6 +339,25 @@ give_up_late(SthS3Request *request)
 	give_up(request, STH_S3_UNAVAILABLE, NULL);
 }
 
+/* It waits for keys that are being fetched, or fails if there are none. */
+static void
+no_keys(SthS3Request *request)
+{
+	SthCredentials *credentials = request->s3->credentials;
+
+	if (sth_credentials_pending(credentials))
+	{
+		leave(request, STH_HEALTH_UNKNOWN);
+		request->due = sth_multi_now() + KEYS_PAUSE;
+		list_in(request, &waiting);
+		return;
+	}
+	request->problem.status = 0;
+	snprintf(request->problem.text, sizeof(request->problem.text),
+			 "there are no credentials: %s", sth_credentials_problem(credentials));
+	give_up(request, STH_S3_DENIED, NULL);
+}
+
 /* An attempt; it has a pass. */
 static void
 attempt(SthS3Request *request)
@@ -348,8 +368,7 @@ attempt(SthS3Request *request)
 
 	if (!sth_credentials_get(request->s3->credentials, &keys))
 	{
-		request->problem.status = 0;
-		give_up(request, STH_S3_DENIED, "there are no credentials");
+		no_keys(request);
 		return;
 	}
 	if (!sign(request, &keys, buffer, &signed_request))

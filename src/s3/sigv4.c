@@ -23,10 +23,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "s3/keys.h"
 #include "s3/sha256.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
-#define MAX_SECRET 512
 
 /* Text that is put together in the buffer; once it was full, it stays so. */
 typedef struct Writer
@@ -319,12 +319,12 @@ sign_text(const char *secret, const char *day, const char *region,
 		  const char *service, const char *to_sign, char *signature)
 {
 	const char *links[5] = {day, region, service, "aws4_request", to_sign};
-	char		first[4 + MAX_SECRET];
+	char		first[4 + STH_MAX_SECRET];
 	uint8_t		key[2][STH_SHA256_LEN];
 	size_t		len = strlen(secret);
 	bool		good;
 
-	if (len > MAX_SECRET)
+	if (len > STH_MAX_SECRET)
 		return STH_SIGV4_TOO_LONG;
 	memcpy(first, "AWS4", 4);
 	memcpy(first + 4, secret, len);

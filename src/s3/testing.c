@@ -80,6 +80,8 @@ set(SthS3Settings *settings, SthCredentialSource *source, const char *name, char
 		source->secret_access_key = value;
 	else if (strcmp(name, "credentials_file") == 0)
 		source->file = value;
+	else if (strcmp(name, "use_environment") == 0)
+		source->use_environment = atoi(value) != 0;
 	for (int i = 0; i < (int) lengthof(setting_list); i++)
 	{
 		char	   *field = (char *) settings + setting_list[i].offset;

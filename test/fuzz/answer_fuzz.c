@@ -76,7 +76,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char	   *body = (char *) copy_of(data, size);
-	static SthAnswerKeys keys;
+	static SthKeys keys;
 	char		id[64];
 
 	read_error(body, size);

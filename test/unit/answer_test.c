@@ -253,8 +253,8 @@ test_roles(void)
 	static const char nameless[] = ROLE("", "s", "t", "2026-07-01T12:00:00Z");
 	static const char timeless[] = ROLE("ASIA", "s", "t", "tomorrow");
 	static const char failed[] = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>";
-	static SthAnswerKeys keys;
-	static SthAnswerKeys wiped;
+	static SthKeys keys;
+	static SthKeys wiped;
 
 	ok(sth_answer_role(good, strlen(good), &keys) == STH_ANSWER_OK && is(keys.access_key, "ASIA") &&
 	   is(keys.secret, "s/+") && is(keys.session_token, "t==") && keys.expires == 1782907200, "keys of a role");
