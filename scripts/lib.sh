@@ -7,6 +7,9 @@ pg_major=15
 # shellcheck disable=SC2034 # for those who source this
 BUILD_PACKAGES=("postgresql-$pg_major" "postgresql-server-dev-$pg_major"
 	gcc libc6-dev make perl liblz4-dev libzstd-dev libcurl4-openssl-dev)
+# A real S3 server for the tests of S3 (test/t/lib/Gateway.pm), 340 MB.
+# shellcheck disable=SC2034 # for those who source this
+GATEWAY_PACKAGES=(radosgw ceph-mon ceph-osd ceph-common)
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pg_config=/usr/lib/postgresql/$pg_major/bin/pg_config
@@ -36,7 +39,7 @@ need_packages() {
 		die "packages are missing; as root: apt-get install --no-install-recommends ${missing[*]}"
 	say "installing ${missing[*]}"
 	case " ${missing[*]} " in
-		*" postgresql-$pg_major "*) without_cluster apt_install "${missing[@]}" ;;
+		*" postgresql-$pg_major "*) without_cluster without_services apt_install "${missing[@]}" ;;
 		*) without_services apt_install "${missing[@]}" ;;
 	esac
 }

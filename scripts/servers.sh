@@ -29,12 +29,14 @@ make_chroot() {
 	esac
 	packages=postgresql-$major,postgresql-server-dev-$major
 	packages+=,gcc,libc6-dev,make,perl,liblz4-dev,libzstd-dev,libcurl4-openssl-dev,libipc-run-perl
+	# A later Ceph than Debian 12's; sid's cannot be installed at all times.
+	[ "$major" != 17 ] || packages+=$(printf ',%s' "${GATEWAY_PACKAGES[@]}")
 	is_root || die "--pg needs root, to make and enter a chroot"
 	[ "$(cat "$dir.packages" 2>/dev/null)" != "$suite $packages" ] || return 0
 
 	need_packages mmdebstrap
 	[ -n "$(repositories '$(REPO_URI)' 'Label: Debian')" ] || apt-get -q update >/dev/null
-	say "making a chroot of $suite with PostgreSQL $major in $dir (a minute or two, 1.4 GB)"
+	say "making a chroot of $suite with PostgreSQL $major in $dir (a minute or two, 1.4 to 2 GB)"
 	debs=$cache/debs-$suite
 	mkdir -p "$debs"
 	rm -rf "$dir" "$dir.packages"

@@ -411,6 +411,8 @@ sth_health_leave(SthHealth *health, const SthHealthPass *pass,
 		lower_limit(health, now);
 	else if (outcome == STH_HEALTH_GOOD)
 		raise_limit(health);
+	if (outcome == STH_HEALTH_FAILED)
+		health->failures++;
 	if (pass->probe && health->probe_began == pass->began)
 	{
 		if (outcome == STH_HEALTH_FAILED)
@@ -424,7 +426,7 @@ sth_health_leave(SthHealth *health, const SthHealthPass *pass,
 	{
 		if (outcome == STH_HEALTH_FAILED)
 		{
-			if (++health->failures >= FAILURES_TO_OPEN)
+			if (health->failures >= FAILURES_TO_OPEN)
 				open_breaker(health, now, part);
 		}
 		else if (outcome != STH_HEALTH_UNKNOWN)

@@ -558,15 +558,20 @@ has_passed(CURL *easy, CURLINFO what)
 
 /*
  * How far it came.  Of a connection that was there before, libcurl has no
- * times of resolving and connecting.
+ * times of resolving and connecting; while TLS is negotiated it has the
+ * other's address, but not yet the time of the connection.
  */
 static SthHttpPhase
 find_phase(const SthHttp *http)
 {
+	const char *address = NULL;
+
 	if (http->answer_headers.len > 0 || http->sent > 0 ||
 		has_passed(http->easy, CURLINFO_PRETRANSFER_TIME_T))
 		return STH_HTTP_AT_ANSWER;
-	if (has_passed(http->easy, CURLINFO_CONNECT_TIME_T))
+	curl_easy_getinfo(http->easy, CURLINFO_PRIMARY_IP, &address);
+	if (has_passed(http->easy, CURLINFO_CONNECT_TIME_T) ||
+		(address != NULL && *address != '\0'))
 		return STH_HTTP_AT_TLS;
 	if (has_passed(http->easy, CURLINFO_NAMELOOKUP_TIME_T))
 		return STH_HTTP_AT_CONNECTION;

@@ -46,7 +46,7 @@
 #define MAX_SOCKETS (4 * STH_MULTI_MAX)
 
 /* What is kept alive when nothing is on its way. */
-#define MAX_IDLE_CONNECTIONS 32
+#define MAX_IDLE_CONNECTIONS STH_MULTI_MAX
 
 typedef struct Socket
 {

@@ -48,7 +48,7 @@
 #define MAX_PARTS 10000
 #define PARALLEL 4
 #define TRIES_OF_COMPLETE 3
-#define ABORT_TIME INT64CONST(60000000) /* us */
+#define ABORT_TIME INT64CONST(10000000) /* us */
 
 typedef struct Part
 {
@@ -63,6 +63,7 @@ typedef struct Part
 typedef struct Abort
 {
 	SthS3Op		op;
+	SthS3Put   *put;			/* that ends when this has, or NULL */
 	char	   *upload_id;
 	SthS3Request *request;
 } Abort;
@@ -71,6 +72,7 @@ struct SthS3Multipart
 {
 	char		upload_id[STH_S3_MAX_TOKEN + 1];
 	Abort	   *abort;			/* NULL: there is no upload */
+	Abort	   *aborting;		/* what the put's end waits for, or NULL */
 	Size		part_size;
 	int			nparts;
 	int			nsent;
@@ -89,7 +91,13 @@ static void
 on_aborted(SthS3Request *request)
 {
 	Abort	   *abort = request->arg;
+	SthS3Put   *put = abort->put;
 
+	if (put != NULL)
+	{
+		put->multipart->aborting = NULL;
+		sth_s3_op_finish(&put->op, put->op.problem.result);
+	}
 	sth_s3_op_free(&abort->op);
 }
 
@@ -121,6 +129,25 @@ abort_upload(SthS3Put *put)
 	sth_s3_request_queue(abort->request);
 }
 
+/*
+ * Ends the put as op.problem has it, when the upload has been aborted; at
+ * once where the store does not answer anyway.
+ */
+static void
+abort_and_finish(SthS3Put *put)
+{
+	Abort	   *abort = put->multipart->abort;
+
+	abort_upload(put);
+	if (abort == NULL || put->op.problem.result == STH_S3_UNAVAILABLE)
+		sth_s3_op_finish(&put->op, put->op.problem.result);
+	else
+	{
+		abort->put = put;
+		put->multipart->aborting = abort;
+	}
+}
+
 /* There is no upload any more. */
 static void
 forget_upload(SthS3Put *put)
@@ -136,8 +163,11 @@ at_free(SthS3Op *op)
 {
 	SthS3Put   *put = (SthS3Put *) op;
 
-	if (put->multipart != NULL)
-		abort_upload(put);
+	if (put->multipart == NULL)
+		return;
+	if (put->multipart->aborting != NULL)
+		put->multipart->aborting->put = NULL;
+	abort_upload(put);
 }
 
 /* The put fails as one of its requests has. */
@@ -155,11 +185,11 @@ fail(SthS3Put *put, const SthS3Request *request)
 		sth_s3_request_free(part->request);
 		part->request = NULL;
 	}
-	abort_upload(put);
-	sth_s3_op_finish_as(&put->op, request);
+	put->op.problem = request->problem;
 	/* an upload that is gone is not a key that is not there */
 	if (put->op.problem.result == STH_S3_NOT_FOUND)
 		put->op.problem.result = STH_S3_INVALID;
+	abort_and_finish(put);
 }
 
 /* --- completing ------------------------------------------------------------ */
@@ -190,8 +220,8 @@ on_settle(SthS3Request *request)
 	}
 	else if (result == STH_S3_OK && put->create_once)
 	{
-		abort_upload(put);
-		sth_s3_op_finish(&put->op, STH_S3_EXISTS);
+		put->op.problem.result = STH_S3_EXISTS;
+		abort_and_finish(put);
 	}
 	else if (result != STH_S3_OK && result != STH_S3_NOT_FOUND)
 		fail(put, request);
@@ -429,7 +459,7 @@ make_multipart(SthS3Put *put)
 	return multipart;
 }
 
-/* (Again) from the beginning. */
+/* (Again) from the beginning; there is no upload. */
 void
 sth_s3_multipart_begin(SthS3Put *put)
 {
