@@ -15,7 +15,10 @@ use StreamhouseTest;
 
 plan skip_all => 'not installed: ' . Gateway->missing if Gateway->missing;
 
+# a proxy in the environment is nobody's business
+$ENV{http_proxy} = $ENV{https_proxy} = $ENV{all_proxy} = 'http://127.0.0.1:1';
 my $node = new_server('main');
+delete @ENV{qw(http_proxy https_proxy all_proxy)};
 my $gateway = Gateway->new;
 my $store = $gateway->client;
 my $proxy = FaultProxy->new(target => $gateway->host);
