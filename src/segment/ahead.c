@@ -144,7 +144,7 @@ has_block(const Run *run, const SthBlockPlace *place)
  * there.  Blocks are asked for in the order in which they were named; some may
  * be left out.
  */
-uint8 *
+const uint8 *
 sth_ahead_take(SthAhead *ahead, const SthBlockPlace *place)
 {
 	MemoryContext old = MemoryContextSwitchTo(ahead->context);

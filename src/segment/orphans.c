@@ -17,12 +17,12 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/objects.h"
 #include "catalog/pg_type.h"
 #include "catalog/relations.h"
 #include "catalog/segments.h"
 #include "miscadmin.h"
 #include "segment/orphans.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 
@@ -42,16 +42,6 @@ has_row(Oid relid, Oid index, int attnum, int64 object_id, Snapshot snapshot)
 	return found;
 }
 
-static bool
-is_live(HeapTuple tuple, Relation rel)
-{
-	bool		isnull;
-	Datum		state = heap_getattr(tuple, Anum_sth_object_state,
-									 RelationGetDescr(rel), &isnull);
-
-	return !isnull && strcmp(TextDatumGetCString(state), "live") == 0;
-}
-
 /* Adds the objects that are said to be in use, and that no segment is in. */
 static List *
 find_unused(List *problems, Snapshot snapshot)
@@ -64,15 +54,14 @@ find_unused(List *problems, Snapshot snapshot)
 
 	while ((tuple = systable_getnext(scan)) != NULL)
 	{
-		int64		object_id = ((FormData_sth_object *) GETSTRUCT(tuple))->object_id;
+		FormData_sth_object *object = (FormData_sth_object *) GETSTRUCT(tuple);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_live(tuple, rel) &&
-			!has_row(relations->segment, relations->segment_object_idx,
-					 Anum_sth_segment_object_id, object_id, snapshot))
+		if (object->state == STH_OBJECT_LIVE &&
+			!sth_segments_use(object->object_id, snapshot))
 			problems = lappend(problems,
 							   psprintf("object %lld is in use by no segment",
-										(long long) object_id));
+										(long long) object->object_id));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
