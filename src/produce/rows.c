@@ -129,6 +129,15 @@ trim_scratch(void)
 	}
 }
 
+static void
+free_columns(SthRows *rows)
+{
+	pfree(rows->columns);
+	pfree(rows->frame_columns);
+	pfree(rows->plain);
+	pfree(rows->present);
+}
+
 static Size
 full_at(void)
 {
@@ -156,6 +165,8 @@ sth_rows_set_columns(SthRows *rows, int ncolumns, const SthColumn *columns)
 		frame_columns[i].typmod = columns[i].typmod;
 	}
 	/* all at once: an error may be caught */
+	if (rows->columns != NULL)
+		free_columns(rows);
 	rows->ncolumns = ncolumns;
 	rows->columns = copy;
 	rows->frame_columns = frame_columns;
@@ -584,6 +595,23 @@ sth_rows_remove_frames(SthRows *rows, int left)
 		frame_memory -= frame_size(frame);
 		pfree(frame);
 	}
+}
+
+/* The rows are not wanted any more.  Must not fail. */
+void
+sth_rows_free(SthRows *rows)
+{
+	sth_rows_remove_frames(rows, 0);
+	if (rows->frames != NULL)
+		pfree(rows->frames);
+	if (rows->marks != NULL)
+		pfree(rows->marks);
+	pfree(rows->times);
+	pfree(rows->row_pos);
+	pfree(rows->row_len);
+	pfree(rows->data);
+	free_columns(rows);
+	pfree(rows);
 }
 
 /* What finished frames take, in all logs. */
