@@ -150,10 +150,10 @@ my @lasting = (
 	[ 'connections reset', { reset => 'before' }, '08006', qr/reset by peer|Empty reply|Recv failure/, $network ],
 	[ 'no network', sub { $proxy->hang }, '08006', qr/no connection within the time limit|no answer before the operation's time was over/, qr/$unreachable|$network/ ],
 	[ 'no answers', { stall => 'before' }, '08006', qr/no progress within the time limit|no answer before the operation's time was over/, $network ],
-	[ 'answers that stand still', { stall => 'answer' }, '08006', qr/no progress within the time limit|no answer before the operation's time was over/, $network ],
+	[ 'answers that stand still', { kind => 'get', stall => 'answer' }, '08006', qr/no progress within the time limit|no answer before the operation's time was over/, $network ],
 	[ 'cut answers', { kind => 'get', cut => 10 }, '08006', qr/bytes (?:remaining to read|missing)|the answer is shorter/, $network ],
-	[ 'short answers', { kind => 'get', shorten => 10 }, '08006', qr/the answer is shorter than it says/, $busy ],
-	[ 'other ranges', { kind => 'get', headers => { 'Content-Range' => 'bytes 7-16/10000000' } }, '08006', qr/the answer is not the range that was asked for/, $busy ],
+	[ 'short answers', { kind => 'get', shorten => 10 }, '08006', qr/the answer is shorter than it says/, $network ],
+	[ 'other ranges', { kind => 'get', headers => { 'Content-Range' => 'bytes 7-16/10000000' } }, '08006', qr/the answer is not the range that was asked for/, $network ],
 	[ 'expired credentials', { status => 400, code => 'ExpiredToken', message => 'The provided token has expired.' }, '42501', qr/HTTP status 400 ExpiredToken: The provided token has expired\./, $keys ],
 	[ 'a wrong clock', { status => 403, code => 'RequestTimeTooSkewed', headers => { Date => 'Wed, 01 Jan 2020 00:00:00 GMT' } }, '42501',
 		qr/HTTP status 403 RequestTimeTooSkewed.*The clock of this machine is \d{9} seconds ahead of the store's\./, 'Set the clock of this machine, or of the store\.' ],
@@ -192,6 +192,73 @@ for my $case (@lasting)
 	$over{$name}->() if $over{$name};
 	is_well("after $name");
 }
+
+# --- bytes that are not those that were written -----------------------------------
+
+# as a block of a segment, its footer, or any other of what is there
+$proxy->fault(kind => 'get', path => 'data/', corrupt => 'answer');
+like(error_of($node, $read), qr/ERROR:  XX001: damaged object \d+\nDETAIL:  Bytes \d+ to \d+, of partition 0 of topic "t"/, 'damaged bytes are an error, not rows');
+like(error_of($node, 'SELECT * FROM streamhouse.read(NULL::t, 0, 5)'), qr/ERROR:  XX001: damaged object \d+/, 'of read() too');
+sql(q{SELECT streamhouse.create_group('g', 't')});
+like(error_of($node, q{SELECT count(*) FROM streamhouse.poll('g', NULL::t)}), qr/ERROR:  XX001: damaged object \d+/, 'and of poll()');
+like(sql('SELECT string_agg(problem, $$;$$) FROM streamhouse.verify()'), qr/damaged object/, 'verify() finds it');
+is(sql('CALL add(500)') . sql(q{SELECT streamhouse.flush('t')}), '', 'what is written is not concerned');
+$proxy->clear;
+is(sql(q{BEGIN; CREATE TEMP TABLE polled AS SELECT n, s FROM streamhouse.poll('g', NULL::t, 1000000, 1000000000); COMMIT;
+	SELECT count(*) FROM ((TABLE polled EXCEPT ALL TABLE twin) UNION ALL (TABLE twin EXCEPT ALL TABLE polled)) x}), 0, 'poll() has passed over nothing');
+is_well('after damaged answers');
+
+# an object that is not there
+$proxy->fault(kind => 'get', path => 'data/', status => 404, code => 'NoSuchKey');
+like(error_of($node, $read), qr/ERROR:  XX001: object \d+ is missing or too short\nDETAIL:  It should have bytes \d+ to \d+, of partition 0 of topic "t"/, 'a missing object is an error');
+$proxy->clear;
+is_well('after missing objects');
+
+# --- keys -----------------------------------------------------------------------
+
+# What the mapping of the server's owner has from now on.
+sub set_keys { my ($access_key, $secret_key) = @_; return sql("SET log_statement = none; ALTER USER MAPPING FOR CURRENT_USER SERVER lake OPTIONS (SET access_key_id '$access_key', SET secret_access_key '$secret_key')"); }
+
+my $session = $node->background_psql('postgres');
+is($session->query_safe($read), sql($twins), 'a session reads');
+$gateway->add_key('SECONDACCESS', 'second/secret+key');
+set_keys('SECONDACCESS', 'second/secret+key');
+is($session->query_safe($read), sql($twins), 'with other keys too');
+$gateway->remove_key('SECONDACCESS');
+like(error_of($node, $read), qr/ERROR:  42501: could not read.*HTTP status 403 InvalidAccessKeyId.*HINT:  $keys/s, 'keys that were removed');
+sql('CALL add(500)');
+fails_with($node, q{SELECT streamhouse.flush('t')}, '55000', qr/could not write a segment of partition 0 of topic "t"\nDETAIL:  $no_put: The store answered with HTTP status 403 InvalidAccessKeyId/, 'flush() says so');
+set_keys($gateway->access_key, $gateway->secret_key . 'x');
+like(error_of($node, $read), qr/ERROR:  42501: could not read.*HTTP status 403 SignatureDoesNotMatch.*HINT:  $keys/s, 'a wrong secret');
+set_keys($gateway->access_key, $gateway->secret_key);
+is($session->query_safe($read), sql($twins), 'with the right ones again');
+is_well('after removed keys');
+
+# a file, which is read again when it has changed
+my $file = $node->basedir . '/credentials';
+sub write_keys
+{
+	my ($access_key, $secret_key) = @_;
+
+	open my $new, '>', "$file.new" or die "$file.new: $!";
+	print $new "[default]\naws_access_key_id = $access_key\naws_secret_access_key = $secret_key\n";
+	close $new or die "$file.new: $!";
+	rename "$file.new", $file or die "$file: $!";
+	return;
+}
+write_keys('THIRDACCESS', 'third/secret+key');
+$gateway->add_key('THIRDACCESS', 'third/secret+key');
+is(sql("DROP USER MAPPING FOR CURRENT_USER SERVER lake; ALTER SERVER lake OPTIONS (ADD credentials_file '$file')"), '', 'keys from a file');
+is($session->query_safe($read), sql($twins), 'a session reads with them');
+is(sql('CALL add(500)') . sql(q{SELECT streamhouse.flush('t')}), '', 'the worker writes with them');
+$gateway->add_key('FOURTHACCESS', 'fourth/secret+key');
+$gateway->remove_key('THIRDACCESS');
+write_keys('FOURTHACCESS', 'fourth/secret+key');
+is($session->query_safe($read), sql($twins), 'rotated, a session goes on');
+is(sql('CALL add(500)') . sql(q{SELECT streamhouse.flush('t')}), '', 'and so does the worker');
+is_well('after keys from a file');
+$session->quit;
+
 is(worker_of($node, 'postgres'), $worker, 'all of that was done by one worker');
 unlike(slurp_file($node->logfile), qr/FATAL|PANIC|TRAP/, 'and nothing was fatal');
 
