@@ -289,7 +289,7 @@ CREATE FUNCTION streamhouse.verify(topic regclass DEFAULT NULL, deep boolean DEF
 RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 10 AS 'MODULE_PATHNAME', 'sth_verify';
 COMMENT ON FUNCTION streamhouse.verify(regclass, boolean) IS
-    'what is damaged of a topic, or of all topics that the user may read: gaps, overlaps and, if deep, rows that cannot be read; nothing if all is well';
+    'what is damaged of a topic, or of all topics that the user may read: gaps, overlaps, missing objects and, if deep, rows that cannot be read; for who may read the internal tables also objects that belong to no topic; nothing if all is well';
 
 --
 -- Consume

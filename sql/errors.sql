@@ -77,6 +77,11 @@ SELECT refused($$SELECT streamhouse.produce('t', '{"n": 1}')$$);
 SELECT refused($$SELECT streamhouse.produce_batch('t', ARRAY['{"n": 1}'])$$);
 SELECT refused($$SELECT streamhouse.create_topic('u')$$);
 SELECT refused('DROP FOREIGN TABLE t');
+SELECT refused('TRUNCATE t');
+SELECT refused($$SELECT streamhouse.delete_records('t', 0, 1)$$);
+SELECT refused($$SELECT streamhouse.create_group('g', 't')$$);
+SELECT refused($$SELECT streamhouse.drop_group('g', 't')$$);
+SELECT refused($$SELECT * FROM streamhouse.poll('g', NULL::t)$$);
 \copy t (n) FROM /dev/null
 SELECT count(*) FROM t;
 SET default_transaction_read_only = off;

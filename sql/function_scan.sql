@@ -255,6 +255,7 @@ BEGIN;
 DECLARE c SCROLL CURSOR FOR SELECT n, length(v) FROM read(NULL::big, 0, 0, 5000);
 FETCH ABSOLUTE 4990 FROM c;
 FETCH BACKWARD 2 FROM c;
+SELECT sum(total_bytes) < 600000 FROM pg_backend_memory_contexts WHERE name = 'streamhouse rows';
 FETCH LAST FROM c;
 FETCH NEXT FROM c;
 FETCH PRIOR FROM c;

@@ -151,14 +151,6 @@ sth_block_reader_free(SthBlockReader *reader)
 	sth_release(&memory, reader);
 }
 
-static bool
-is_same_column(const SthColumnType *a, const SthColumnType *b)
-{
-	return a->type == b->type && a->typmod == b->typmod &&
-		a->layout.len == b->layout.len && a->layout.align == b->layout.align &&
-		a->layout.byval == b->layout.byval;
-}
-
 static Form
 form_of(const SthLayout *layout)
 {
@@ -209,7 +201,7 @@ load_chunk(SthBlockReader *reader, const uint8_t *data, int i, size_t at,
 		if (*next < reader->nsources &&
 			reader->sources[*next].column.attnum == chunk->column.attnum)
 			source = &reader->sources[*next];
-		if (source != NULL && !is_same_column(&source->column, &chunk->column))
+		if (source != NULL && !sth_column_is_same(&source->column, &chunk->column))
 			return sth_fault(fault, STH_CODEC_MISMATCH,
 							 "a column is of another type than expected", position);
 	}
@@ -463,6 +455,34 @@ sth_block_reader_skip(SthBlockReader *reader, uint32_t n)
 		n -= left;
 	}
 	return n == 0 || reader->fault.result == STH_CODEC_OK;
+}
+
+/* How many rows are before the next one. */
+uint32_t
+sth_block_reader_row(const SthBlockReader *reader)
+{
+	return reader->row;
+}
+
+static void
+rewind_source(Source *source)
+{
+	if (source->form != FORM_NONE)
+		source->p = source->data.values;
+}
+
+/* Goes back to before the first row of the loaded block. */
+void
+sth_block_reader_rewind(SthBlockReader *reader)
+{
+	int			i;
+
+	for (i = 0; i < reader->nsources; i++)
+		rewind_source(&reader->sources[i]);
+	rewind_source(&reader->times);
+	reader->row = 0;
+	reader->batch.nrows = 0;
+	reader->taken = 0;
 }
 
 /* Did damage end the rows? */

@@ -9,6 +9,7 @@
  *		reader = sth_block_reader_create(memory, columns, n, want_times)
  *		sth_block_reader_load(reader, bytes, len, index entry)	per block
  *			sth_block_reader_skip(reader, n)	to begin within it
+ *			sth_block_reader_rewind(reader)		to begin again
  *			while (sth_block_reader_next(reader, values, isnull, &time))
  *		sth_block_reader_free(reader)
  *
@@ -82,6 +83,8 @@ extern const SthBatch *sth_block_reader_batch(SthBlockReader *reader);
 extern bool sth_block_reader_next(SthBlockReader *reader, uintptr_t *values,
 								  bool *isnull, int64_t *time);
 extern bool sth_block_reader_skip(SthBlockReader *reader, uint32_t n);
+extern uint32_t sth_block_reader_row(const SthBlockReader *reader);
+extern void sth_block_reader_rewind(SthBlockReader *reader);
 extern SthCodecResult sth_block_reader_fault(const SthBlockReader *reader,
 											 SthFault *fault);
 extern const SthColumnData *sth_block_reader_column(const SthBlockReader *reader,

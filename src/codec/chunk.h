@@ -78,6 +78,15 @@ typedef struct SthChunkBuffers
 	SthBuffer	values;			/* of a chunk of differences */
 } SthChunkBuffers;
 
+/* The same, but for the number? */
+static inline int
+sth_column_is_same(const SthColumnType *a, const SthColumnType *b)
+{
+	return a->type == b->type && a->typmod == b->typmod &&
+		a->layout.len == b->layout.len && a->layout.align == b->layout.align &&
+		a->layout.byval == b->layout.byval;
+}
+
 static inline size_t
 sth_column_stride(const SthLayout *layout)
 {

@@ -146,6 +146,7 @@ poll_partitions(Poll *poll)
 	poll->reader = sth_reader_begin(poll->rel, poll->topic, poll->snapshot,
 									STH_READ_ORDERED,
 									sth_all_columns(poll->rel));
+	sth_reader_keep_blocks(poll->reader);
 	for (int i = 0; i < n && poll->records > 0 && poll->bytes > 0; i++)
 	{
 		int			partition = poll->partitions[(start + i) % n];

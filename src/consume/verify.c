@@ -6,7 +6,8 @@
  * Of each partition two things are looked at: whether its segments and the
  * rows of its tail, staged ones too, follow each other without gap or overlap,
  * and the objects of its segments are there; and, if asked for, whether every
- * row can be read and every byte of the segments is what was written.
+ * row can be read and every byte of the segments is what was written.  With all
+ * topics it is looked for objects that belong to none.
  *
  * Gaps that may still be filled are none, and neither are those of failed
  * transactions that the worker is about to close, so that a gap is looked at
@@ -39,9 +40,11 @@
 #include "log/reader.h"
 #include "miscadmin.h"
 #include "segment/check.h"
+#include "segment/orphans.h"
 #include "storage/latch.h"
-#include "utils/lsyscache.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
@@ -61,7 +64,7 @@ typedef struct Verify
 	Snapshot	snapshot;
 	bool		deep;
 	TimestampTz patience_ends;
-	/* the topic and partition at hand */
+	/* the topic and partition at hand; NULL: what belongs to no topic */
 	Relation	rel;
 	SthTopic   *topic;
 	int			partition;
@@ -82,7 +85,7 @@ report(Verify *verify, int64 at, const char *format,...)
 {
 	MemoryContext old = MemoryContextSwitchTo(verify->context);
 	StringInfoData problem;
-	Datum		values[4];
+	Datum		values[4] = {0};
 	bool		isnull[4] = {0};
 
 	initStringInfo(&problem);
@@ -98,9 +101,14 @@ report(Verify *verify, int64 at, const char *format,...)
 			break;
 		enlargeStringInfo(&problem, needed);
 	}
-	values[0] = ObjectIdGetDatum(RelationGetRelid(verify->rel));
-	values[1] = Int32GetDatum(verify->partition);
-	values[2] = Int64GetDatum(at);
+	if (verify->rel != NULL)
+	{
+		values[0] = ObjectIdGetDatum(RelationGetRelid(verify->rel));
+		values[1] = Int32GetDatum(verify->partition);
+		values[2] = Int64GetDatum(at);
+	}
+	else
+		isnull[0] = isnull[1] = isnull[2] = true;
 	values[3] = PointerGetDatum(cstring_to_text(problem.data));
 	tuplestore_putvalues(verify->rsinfo->setResult, verify->rsinfo->setDesc,
 						 values, isnull);
@@ -396,6 +404,20 @@ verify_topic(Verify *verify, Oid relid)
 	relation_close(verify->rel, AccessShareLock);
 }
 
+/* Objects that belong to no topic, for who may look at all of them. */
+static void
+verify_objects(Verify *verify)
+{
+	ListCell   *lc;
+
+	if (pg_class_aclcheck(sth_relations()->object, GetUserId(),
+						  ACL_SELECT) != ACLCHECK_OK)
+		return;
+	verify->rel = NULL;
+	foreach(lc, sth_orphans_find(verify->snapshot))
+		report(verify, 0, "%s", (const char *) lfirst(lc));
+}
+
 /* The tables of all topics, by their number. */
 static List *
 list_topics(Snapshot snapshot)
@@ -436,5 +458,6 @@ sth_verify(PG_FUNCTION_ARGS)
 	foreach(lc, list_topics(verify.snapshot))
 		if (sth_topic_can_select(lfirst_oid(lc)))
 		verify_topic(&verify, lfirst_oid(lc));
+	verify_objects(&verify);
 	return (Datum) 0;
 }

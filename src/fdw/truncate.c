@@ -5,7 +5,8 @@
  *
  * The start of each of its logs moves to where the next row will be.  The
  * lock that PostgreSQL takes for it keeps producers out, so there are no
- * offsets that a transaction has taken and not yet filled.
+ * offsets that a transaction has taken and not yet filled.  Rows that this
+ * transaction has produced before have none yet; they are dropped.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,12 +24,7 @@ truncate_topic(Relation rel)
 {
 	SthTopic   *topic = sth_topic_get(rel);
 
-	if (sth_pending_has_rows(RelationGetRelid(rel)))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot truncate topic \"%s\" because this transaction has produced to it",
-						RelationGetRelationName(rel)),
-				 errhint("Truncate it first, or in a transaction of its own.")));
+	sth_pending_truncate(RelationGetRelid(rel));
 	for (int i = 0; i < topic->npartitions; i++)
 		(void) sth_log_move_start(topic->log_ids[i],
 								  sth_log_next_offset(topic->log_ids[i]));

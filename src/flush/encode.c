@@ -36,6 +36,9 @@
 /* A segment is made of not more rows of the tail than this. */
 #define MAX_TUPLES (8 * 1024 * 1024)
 
+/* After how many bytes to look after what is on its way to a bucket. */
+#define DRIVE_BYTES (256 * 1024)
+
 static int64
 segment_size(const SthTopic *topic)
 {
@@ -71,6 +74,16 @@ begin_segment(SthFlush *flush, SthFlushedLog *log, Relation rel,
 												sth_log_start_offset(log->note.log_id,
 																	 snapshot));
 	MemoryContextSwitchTo(old);
+}
+
+/* What was encoded before is on its way, if somebody sees to it. */
+static void
+keep_sending(SthFlush *flush, int64 bytes)
+{
+	if (!sth_store_is_busy() || flush->bytes + bytes < flush->driven_at)
+		return;
+	flush->driven_at = flush->bytes + bytes + DRIVE_BYTES;
+	(void) sth_store_drive(0, sth_wait_event(STH_WAIT_IN_WORKER));
 }
 
 /*
@@ -111,6 +124,7 @@ encode_frames(SthFlush *flush, SthFlushedLog *log, Relation rel,
 		log->end_offset = frame.end_offset;
 		log->ntuples += frame.ntuples;
 		log->bytes += frame.frame.raw_len;
+		keep_sending(flush, log->bytes);
 	}
 	sth_frames_end(scan);
 	if (log->ntuples > 0)

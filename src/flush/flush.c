@@ -229,7 +229,7 @@ in_transaction(SthFlush *flush, Work work)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
-		note_failure(flush, error, flush->is_remote && !flush->is_sent);
+		note_failure(flush, error, flush->is_sending && !flush->is_sent);
 		MemoryContextSwitchTo(context);
 		FreeErrorData(error);
 		outcome = FAILED;
@@ -318,6 +318,7 @@ begin_upload(SthFlush *flush)
 		sth_unflushed_end(flush->tail, &log->note, STH_FLUSH_LATER, 0, 0);
 		log->note.bytes = 0;
 	}
+	flush->is_sending = true;
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	sth_put_send(sth_segment_writer_put(flush->writer));
 	uploads = lappend(uploads, flush);

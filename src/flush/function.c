@@ -224,11 +224,10 @@ wait_for_target(const Asked *topic, const Target *target)
  * from the topic, and all three would wait.
  */
 static void
-flush_topic(Oid relid)
+flush_topic(Relation rel)
 {
-	Relation	rel = sth_topic_open(relid, AccessShareLock);
 	SthTopic   *topic = sth_topic_get(rel);
-	Asked		asked = {relid, topic->topic_id, pstrdup(RelationGetRelationName(rel))};
+	Asked		asked = {topic->relid, topic->topic_id, pstrdup(RelationGetRelationName(rel))};
 	List	   *targets;
 	ListCell   *lc;
 
@@ -283,8 +282,13 @@ sth_flush(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 	{
 		foreach(lc, list_own_topics())
-			if (get_rel_name(lfirst_oid(lc)) != NULL)
-			flush_topic(lfirst_oid(lc));
+		{
+			Relation	rel = try_relation_open(lfirst_oid(lc), AccessShareLock);
+
+			/* it may have been dropped meanwhile */
+			if (rel != NULL)
+				flush_topic(rel);
+		}
 		PG_RETURN_VOID();
 	}
 	if (get_rel_name(PG_GETARG_OID(0)) != NULL &&
@@ -292,6 +296,6 @@ sth_flush(PG_FUNCTION_ARGS)
 		aclcheck_error(ACLCHECK_NOT_OWNER,
 					   get_relkind_objtype(get_rel_relkind(PG_GETARG_OID(0))),
 					   get_rel_name(PG_GETARG_OID(0)));
-	flush_topic(PG_GETARG_OID(0));
+	flush_topic(sth_topic_open(PG_GETARG_OID(0), AccessShareLock));
 	PG_RETURN_VOID();
 }

@@ -18,7 +18,7 @@
  *	1. it is looked who holds the bucket, without a transaction;
  *	2. a transaction lists some of the server's objects;
  *	3. they are deleted in the bucket, without a transaction;
- *	4. another transaction deletes their rows, and lists some more.
+ *	4. another transaction deletes their rows; and if there were any, again.
  *
  * Failure: an error, a crash or a worker that ends between these leaves rows
  * of objects of which some are gone already.  They are listed again, and
@@ -65,6 +65,9 @@ static Garbage *current = NULL;
 static TimestampTz looked_at = 0;
 static bool expected = true;
 
+/* Servers of which this process has found out who holds the bucket. */
+static List *looked_for = NIL;
+
 static TimestampTz
 time_ago(int seconds)
 {
@@ -78,6 +81,12 @@ is_here(Garbage *garbage)
 		sth_relations()->tail == garbage->tail;
 }
 
+static bool
+any_key(const char *key, void *arg)
+{
+	return true;
+}
+
 static void
 list_servers(Garbage *garbage)
 {
@@ -85,18 +94,45 @@ list_servers(Garbage *garbage)
 		garbage->servers = sth_objects_servers();
 }
 
-/* Looks who holds the bucket of the current server. */
+static List *
+list_dead(Garbage *garbage, bool (*may_delete) (const char *key, void *arg),
+		  int max)
+{
+	return sth_objects_dead(linitial_oid(garbage->servers),
+							time_ago(sth_orphan_age), time_ago(sth_gc_grace),
+							may_delete, garbage, max);
+}
+
+/*
+ * Looks who holds the bucket of the current server, if there is something to
+ * delete; and once in any case, so that the first to write becomes the holder.
+ */
 static void
 begin_server(Garbage *garbage)
 {
 	Oid			server = linitial_oid(garbage->servers);
 
 	if (sth_server_get(server, true) != NULL)
+	{
+		if (list_member_oid(looked_for, server) &&
+			list_dead(garbage, any_key, 1) == NIL)
+			return;
 		garbage->holder = sth_holder_begin(server, STH_HOLDING_LOOK);
+	}
 	else if (is_here(garbage))
 		ereport(LOG,
 				(errmsg("%d objects of a dropped server stay in its bucket",
 						sth_objects_forget_server(server))));
+}
+
+/* The bucket has a holder; this need not be looked for every time. */
+static void
+note_looked_for(Oid server)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	looked_for = list_append_unique_oid(looked_for, server);
+	MemoryContextSwitchTo(old);
 }
 
 static bool
@@ -113,12 +149,10 @@ begin_removal(Garbage *garbage)
 	ListCell   *lc;
 
 	sth_holder_check(garbage->holder);
+	note_looked_for(linitial_oid(garbage->servers));
 	if (!is_here(garbage) || !sth_holder_is_us(garbage->holder))
 		return;
-	garbage->objects = sth_objects_dead(linitial_oid(garbage->servers),
-										time_ago(sth_orphan_age),
-										time_ago(sth_gc_grace),
-										may_delete, garbage, MAX_OBJECTS);
+	garbage->objects = list_dead(garbage, may_delete, MAX_OBJECTS);
 	foreach(lc, garbage->objects)
 		keys = lappend(keys, ((SthDeadObject *) lfirst(lc))->key);
 	if (keys != NIL)
@@ -186,12 +220,18 @@ end_removal(Garbage *garbage)
 }
 
 static void
-end_server(Garbage *garbage)
+end_holder(Garbage *garbage)
 {
-	end_removal(garbage);
 	if (garbage->holder != NULL)
 		sth_holder_end(garbage->holder);
 	garbage->holder = NULL;
+}
+
+static void
+end_server(Garbage *garbage)
+{
+	end_removal(garbage);
+	end_holder(garbage);
 	garbage->servers = list_delete_first(garbage->servers);
 }
 
@@ -202,9 +242,6 @@ end_server(Garbage *garbage)
 static bool
 advance_server(Garbage *garbage)
 {
-	if (garbage->holder == NULL &&
-		(!in_transaction(garbage, begin_server) || garbage->holder == NULL))
-		return true;
 	for (;;)
 	{
 		if (garbage->removal != NULL)
@@ -213,12 +250,16 @@ advance_server(Garbage *garbage)
 				return false;
 			if (!in_transaction(garbage, forget_objects))
 				return true;
+			/* before there are more, it may not hold the bucket any more */
 			end_removal(garbage);
+			end_holder(garbage);
 		}
-		else if (!sth_holder_is_done(garbage->holder))
+		if (garbage->holder == NULL &&
+			(!in_transaction(garbage, begin_server) || garbage->holder == NULL))
+			return true;
+		if (!sth_holder_is_done(garbage->holder))
 			return false;
-		if (!in_transaction(garbage, begin_removal) ||
-			garbage->removal == NULL)
+		if (!in_transaction(garbage, begin_removal) || garbage->removal == NULL)
 			return true;
 	}
 }

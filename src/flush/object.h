@@ -36,12 +36,14 @@ typedef struct SthFlush
 	Oid			server;			/* InvalidOid: nothing has been encoded yet */
 	SthSegmentWriter *writer;	/* NULL: likewise */
 	bool		is_remote;
+	bool		is_sending;		/* or has been sent, or that has failed */
 	bool		is_sent;
 	bool		known;			/* it is live: some of its segments may be
 								 * known */
 	List	   *full_servers;	/* to which no more is sent at the moment */
 	TimestampTz since;			/* when it was begun */
 	int64		bytes;
+	int64		driven_at;		/* bytes at which to look after another upload */
 	int			nlogs;
 	SthFlushedLog logs[STH_FLUSH_MAX_LOGS];
 } SthFlush;

@@ -119,17 +119,12 @@ sth_flush_register(SthFlush *flush)
 {
 	int64		object_id = sth_segment_writer_object_id(flush->writer);
 	bool		complete = true;
+	bool		any = false;
 
 	if (!flush->is_remote)
 		sth_segment_writer_register_object(flush->writer);
 	else if (!sth_object_lock(object_id, false))
 		return false;
-	else if (!sth_object_change(object_id, flush->known ? STH_OBJECT_LIVE :
-								STH_OBJECT_UPLOADING, STH_OBJECT_LIVE))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("object %lld was given up while it was written",
-						(long long) object_id)));
 	for (int i = 0; i < flush->nlogs; i++)
 	{
 		SthFlushedLog *log = &flush->logs[i];
@@ -138,9 +133,20 @@ sth_flush_register(SthFlush *flush)
 			continue;
 		log->registered = register_log(flush, log);
 		complete &= log->registered;
+		any |= log->registered;
 	}
+	if (!flush->is_remote)
+		return true;
+	if (!any)
+		return false;
+	if (!sth_object_change(object_id, flush->known ? STH_OBJECT_LIVE :
+						   STH_OBJECT_UPLOADING, STH_OBJECT_LIVE))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("object %lld was given up while it was written",
+						(long long) object_id)));
 	/* all of them may have come too late */
-	if (flush->is_remote && complete)
+	if (complete)
 		(void) sth_object_forget_unused(object_id);
 	return true;
 }

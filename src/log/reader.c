@@ -178,6 +178,13 @@ sth_reader_check_all(SthReader *reader)
 	sth_segment_reader_check_all(reader->segments);
 }
 
+/* Goes on in blocks that the session's last reader has decoded. */
+void
+sth_reader_keep_blocks(SthReader *reader)
+{
+	sth_segment_reader_keep(reader->segments);
+}
+
 /*
  * Goes to a partition: the next row is the first at or after 'from', or after
  * the partition's start if that is later.

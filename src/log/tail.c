@@ -455,6 +455,24 @@ sth_tail_delete_until(int32 log_id, int64 from, int64 until)
 	return n;
 }
 
+/* Deletes what this transaction has staged of a log. */
+void
+sth_tail_delete_stage(int32 log_id, int32 stage)
+{
+	Snapshot	snapshot;
+	SthTailWriter *writer;
+	int64		bytes = 0;		/* which have not been counted yet */
+
+	CommandCounterIncrement();
+	snapshot = sth_fresh_snapshot();
+	sth_tail_lock();
+	writer = sth_tail_begin_write();
+	(void) delete_staged(writer, log_id, stage, 0, PG_INT64_MAX, snapshot,
+						 &bytes);
+	sth_tail_end_write(writer);
+	UnregisterSnapshot(snapshot);
+}
+
 /* Deletes all rows of a log, whose topic is being dropped, staged ones too. */
 void
 sth_tail_delete_log(int32 log_id)

@@ -89,6 +89,7 @@ extern void sth_tail_end_scan(SthTailScan *scan);
 
 extern int64 sth_tail_end(int32 log_id, int64 from, Snapshot snapshot);
 extern int64 sth_tail_delete_until(int32 log_id, int64 from, int64 until);
+extern void sth_tail_delete_stage(int32 log_id, int32 stage);
 extern void sth_tail_delete_log(int32 log_id);
 
 #endif							/* STH_LOG_TAIL_H */

@@ -20,6 +20,10 @@
  *
  * DROP of a topic leaves its rows here, since it may be rolled back; whether
  * the topic is still there is looked at when the transaction commits.
+ * TRUNCATE sets them aside, for the same reason, and deletes those staged, and
+ * new ones begin in their place with number 1.  Of rows set aside only those
+ * are kept that a rollback could bring back: not the subtransaction's own,
+ * which either are truncated or go with it.
  *
  * Failure: an error while rows are staged aborts the subtransaction whose
  * transaction id they have, and the frames are still here if they belong to
@@ -63,6 +67,16 @@ struct LogRows
 	int			nkept;			/* frames to be kept when those staged go */
 };
 
+/* Rows of a log that a subtransaction has truncated. */
+typedef struct SetAside
+{
+	struct SetAside *below;		/* those set aside before */
+	SubTransactionId id;
+	SthPendingTopic *pending;
+	int			partition;
+	LogRows    *log;
+} SetAside;
+
 struct SthPendingTopic
 {
 	SthPendingTopic *next;
@@ -82,6 +96,7 @@ struct SthPendingTopic
 static MemoryContext pending_context = NULL;
 static SthPendingTopic *topics = NULL;
 static SubMark *marks = NULL;
+static SetAside *set_aside = NULL;
 
 /* The number under which this transaction stages rows, once it does. */
 static int32 stage = STH_STAGE_NONE;
@@ -403,6 +418,114 @@ merge_marks(SubTransactionId id, SubTransactionId parent)
 	}
 }
 
+/*
+ * Forgets what of rows set aside the subtransaction has added; the log too, if
+ * that is all of it.
+ */
+static bool
+forget_own_rows(LogRows *log, SubTransactionId id)
+{
+	SubMark   **link = &marks;
+
+	if (log->mark != NULL && log->mark->id == id)
+	{
+		SubMark    *mark = log->mark;
+
+		while (*link != mark)
+			link = &(*link)->below;
+		*link = mark->below;
+		log->mark = mark->outer;
+		pfree(mark);
+		sth_rows_rollback_mark(log->public.rows);
+	}
+	if (log->mark != NULL ||
+		(id != TopSubTransactionId && sth_rows_count(log->public.rows) > 0))
+		return false;
+	sth_rows_free(log->public.rows);
+	pfree(log);
+	return true;
+}
+
+/*
+ * The topic is truncated: leaves no rows of it to be committed.  They come
+ * back if the subtransaction that is on is rolled back.
+ */
+void
+sth_pending_truncate(Oid relid)
+{
+	SthPendingTopic *pending = find_topic(relid);
+	SubTransactionId id = GetCurrentSubTransactionId();
+
+	for (int i = 0; pending != NULL && i < pending->npartitions; i++)
+	{
+		LogRows    *log = pending->logs[i];
+		SetAside   *item;
+
+		if (log == NULL || sth_rows_count(log->public.rows) == 0)
+			continue;
+		item = MemoryContextAlloc(pending_context, sizeof(SetAside));
+		if (stage != STH_STAGE_NONE)
+			sth_tail_delete_stage(log->public.log_id, stage);
+		pending->logs[i] = NULL;
+		if (forget_own_rows(log, id))
+		{
+			pfree(item);
+			continue;
+		}
+		item->id = id;
+		item->pending = pending;
+		item->partition = i;
+		item->log = log;
+		item->below = set_aside;
+		set_aside = item;
+	}
+}
+
+/* What a subtransaction that has committed has set aside is its parent's. */
+static void
+give_set_aside(SubTransactionId id, SubTransactionId parent)
+{
+	SetAside  **link = &set_aside;
+
+	while (*link != NULL && (*link)->id == id)
+	{
+		SetAside   *item = *link;
+
+		item->id = parent;
+		if (forget_own_rows(item->log, parent))
+		{
+			*link = item->below;
+			pfree(item);
+		}
+		else
+			link = &item->below;
+	}
+}
+
+/*
+ * Puts back what a subtransaction that has failed has set aside.  What has
+ * come in its place was the subtransaction's, and has been rolled back.  Must
+ * not fail.
+ */
+static void
+put_back(SubTransactionId id)
+{
+	while (set_aside != NULL && set_aside->id == id)
+	{
+		SetAside   *item = set_aside;
+		SthPendingTopic *pending = item->pending;
+		LogRows    *now = pending->logs[item->partition];
+
+		if (now != NULL)
+			(void) forget_own_rows(now, TopSubTransactionId);
+		pending->logs[item->partition] = item->log;
+		/* the columns may have changed meanwhile, and again */
+		pending->columns = NULL;
+		set_aside = item->below;
+		pfree(item);
+	}
+}
+
 /* About to commit a subtransaction: stages its rows and its parent's? */
 static void
 before_subcommit(SubTransactionId id, SubTransactionId parent)
@@ -432,11 +555,13 @@ at_subtransaction_event(SubXactEvent event, SubTransactionId id,
 				remove_staged(id, parent);
 			staged_for_parent = InvalidSubTransactionId;
 			merge_marks(id, parent);
+			give_set_aside(id, parent);
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			staged_for_parent = InvalidSubTransactionId;
 			while (marks != NULL && marks->id == id)
 				sth_rows_rollback_mark(pop_mark()->public.rows);
+			put_back(id);
 			break;
 		default:
 			break;
@@ -541,4 +666,5 @@ sth_pending_forget(void)
 	pending_context = NULL;
 	topics = NULL;
 	marks = NULL;
+	set_aside = NULL;
 }

@@ -38,6 +38,7 @@ extern void sth_pending_add(SthPendingTopic *pending, int partition,
 							bool routed, TimestampTz time,
 							const Datum *values, const bool *isnull);
 extern bool sth_pending_has_rows(Oid relid);
+extern void sth_pending_truncate(Oid relid);
 extern void sth_pending_seal(void);
 extern int	sth_pending_logs(SthPendingLog **logs);
 extern void sth_pending_finish(SthPendingLog *log, SthTailWriter *writer);

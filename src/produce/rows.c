@@ -634,6 +634,26 @@ sth_rows_remove_frames(SthRows *rows, int left)
 	}
 }
 
+/* The rows are not wanted any more.  Must not fail. */
+void
+sth_rows_free(SthRows *rows)
+{
+	sth_rows_remove_frames(rows, 0);
+	if (rows->frames != NULL)
+		pfree(rows->frames);
+	if (rows->marks != NULL)
+		pfree(rows->marks);
+	pfree(rows->times);
+	pfree(rows->row_pos);
+	pfree(rows->row_len);
+	pfree(rows->present);
+	pfree(rows->data);
+	pfree(rows->columns);
+	pfree(rows->frame_columns);
+	pfree(rows->plain);
+	pfree(rows);
+}
+
 /* What finished frames take, in all logs. */
 Size
 sth_rows_memory(void)

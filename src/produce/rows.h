@@ -41,6 +41,7 @@ extern int64 sth_rows_mark(const SthRows *rows, int depth);
 extern void sth_rows_finish(SthRows *rows);
 extern int	sth_rows_frames(SthRows *rows, SthReadyFrame ***frames);
 extern void sth_rows_remove_frames(SthRows *rows, int left);
+extern void sth_rows_free(SthRows *rows);
 extern Size sth_rows_memory(void);
 extern void sth_rows_forget(void);
 

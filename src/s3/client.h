@@ -76,7 +76,7 @@ struct SthS3Request
 	bool		refreshed;		/* new credentials were asked for */
 	bool		has_pass;
 	SthHealthPass pass;
-	SthHttp    *http;			/* the last attempt */
+	SthHttp    *http;			/* the last attempt, or NULL */
 	bool		given_up;		/* to be ended as problem says */
 	bool		done;
 	SthS3Problem problem;		/* of the last attempt that failed */

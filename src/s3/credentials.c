@@ -20,7 +20,7 @@
  * Files are looked at before each request, and read again when they changed.
  * Services are asked again some minutes before what they gave expires, while
  * that is still used.  After the store refused the keys, both are asked at
- * once, but a service not more than once in REFRESH_PAUSE.
+ * once, but a service for that reason not more than once in REFRESH_PAUSE.
  *
  * Failure: that there are no keys is an answer, with a text.  A file that
  * cannot be read may be half written, and a service may be away: what there
@@ -97,9 +97,11 @@ struct SthCredentials
 	bool		have;
 	Origin		origin;			/* of the keys */
 	SthKeys		keys;
-	int64		given;			/* when they were, or became others, ms */
+	int64		given;			/* when they were, ms */
+	int64		replaced;		/* when they became others; 0: never, ms */
 	int64		lifetime;		/* of what a service gave, s */
 	bool		refused;		/* by the store; others are being fetched */
+	int64		asked_again;	/* when that was last done, ms; 0: never */
 
 	bool		looked;			/* it was looked for keys */
 	int64		tried;			/* when that was, ms */
@@ -152,11 +154,12 @@ is_service(Origin origin)
 static void
 take_keys(SthCredentials *credentials, SthKeys *keys, Origin origin)
 {
-	if (is_service(origin) || !credentials->have ||
-		strcmp(credentials->keys.access_key, keys->access_key) != 0 ||
-		strcmp(credentials->keys.secret, keys->secret) != 0 ||
-		strcmp(credentials->keys.session_token, keys->session_token) != 0)
-		credentials->given = now_ms();
+	credentials->given = now_ms();
+	if (credentials->have &&
+		(strcmp(credentials->keys.access_key, keys->access_key) != 0 ||
+		 strcmp(credentials->keys.secret, keys->secret) != 0 ||
+		 strcmp(credentials->keys.session_token, keys->session_token) != 0))
+		credentials->replaced = credentials->given;
 	credentials->keys = *keys;
 	explicit_bzero(keys, sizeof(*keys));
 	credentials->have = true;
@@ -467,6 +470,12 @@ sth_credentials_get(SthCredentials *credentials, SthSigv4Keys *keys)
 	return true;
 }
 
+static bool
+replaced_since(const SthCredentials *credentials, int64 when)
+{
+	return credentials->replaced != 0 && credentials->replaced > when;
+}
+
 bool
 sth_credentials_pending(const SthCredentials *credentials)
 {
@@ -478,23 +487,23 @@ bool
 sth_credentials_refresh(SthCredentials *credentials)
 {
 	int64		now = now_ms();
-	int64		given = credentials->given;
 
 	if (credentials->origin == ORIGIN_MAPPING)
 		return false;
 	update(credentials);
-	/* perhaps it was their predecessors that were refused */
-	if (credentials->given != given ||
-		(credentials->have && now - credentials->given < REFRESH_PAUSE))
-		return true;
-	if (credentials->identity == NULL)
+	if (credentials->identity == NULL && !replaced_since(credentials, now - REFRESH_PAUSE))
 	{
-		if (is_service(credentials->origin) && now - credentials->tried < REFRESH_PAUSE)
+		if (is_service(credentials->origin) && credentials->asked_again != 0 &&
+			now - credentials->asked_again < REFRESH_PAUSE)
 			return false;
+		credentials->asked_again = now;
 		look(credentials);
 	}
+	/* perhaps it was their predecessors that were refused */
+	if (replaced_since(credentials, now - REFRESH_PAUSE))
+		return true;
 	credentials->refused = credentials->identity != NULL;
-	return credentials->refused || credentials->given != given;
+	return credentials->refused;
 }
 
 const char *

@@ -131,7 +131,7 @@ take_failures(Delete *delete, SthDeletions *deletions)
 		strlcpy(problem.code, not->error.code, sizeof(problem.code));
 		strlcpy(problem.text, not->error.message, sizeof(problem.text));
 		/* a key that we did not ask for is nothing to ask for again */
-		if (!passes(not->error.code) || nagain == n || !is_in(batch, n, not->key))
+		if (!passes(not->error.code) || !is_in(batch, n, not->key))
 			note_failure(delete, &problem);
 		else
 		{
@@ -168,11 +168,13 @@ on_batch(SthS3Request *request)
 {
 	Delete	   *delete = request->arg;
 	SthDeletions deletions;
+	const char *body;
 	Size		len;
-	const char *body = sth_http_body(request->http, &len);
 
+	/* one that was never sent has no answer */
 	if (request->problem.result == STH_S3_OK)
 	{
+		body = sth_http_body(request->http, &len);
 		if (sth_deletions_begin(&deletions, body, len) == STH_ANSWER_OK)
 			take_failures(delete, &deletions);
 	}

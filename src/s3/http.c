@@ -10,10 +10,6 @@
  * answer comes from whoever is at the other end, so nothing of it is trusted:
  * headers, body, and the time all of it takes have limits.
  *
- * An address is looked at when a socket to it is opened, so that no name that
- * resolves to a link-local address (where clouds give credentials to whoever
- * asks from the inside) gets around the check.
- *
  * Time limits go by the clock of multi.c, which stands still while the process
  * does something else.  A request may wait connect_timeout for a connection,
  * and stall_timeout for each PROGRESS bytes, in either direction, or the
@@ -33,17 +29,11 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "base/compat.h"
 #include "lib/ilist.h"
 #include "s3/http.h"
 #include "s3/multi.h"
-#include "storage/fd.h"
+#include "s3/socket.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 
@@ -86,7 +76,7 @@ struct SthHttp
 	int64		began;			/* on the clock of waiting, in us */
 	int64		mark;			/* when it last got on */
 	bool		too_large;
-	bool		refused;
+	SthSocketRule rule;
 	bool		no_memory;
 
 	Bytes		answer_headers; /* of the last answer, without interim ones */
@@ -227,65 +217,6 @@ on_seek(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-/*
- * 169.254.0.0/16 and fe80::/10, also as IPv4 in IPv6, and the address in
- * fd00:ec2::/32 where AWS does the same.
- */
-static bool
-is_link_local(const struct sockaddr *address)
-{
-	static const uint8 mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	static const uint8 translated[12] = {0, 0x64, 0xff, 0x9b};
-	static const uint8 metadata[4] = {0xfd, 0x00, 0x0e, 0xc2};
-	const uint8 *bytes;
-
-	if (address->sa_family == AF_INET)
-	{
-		bytes = (const uint8 *) &((const struct sockaddr_in *) address)->sin_addr;
-		return bytes[0] == 169 && bytes[1] == 254;
-	}
-	if (address->sa_family != AF_INET6)
-		return false;
-	bytes = (const uint8 *) &((const struct sockaddr_in6 *) address)->sin6_addr;
-	if (memcmp(bytes, mapped, 12) == 0 || memcmp(bytes, translated, 12) == 0)
-		return bytes[12] == 169 && bytes[13] == 254;
-	return (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80) ||
-		memcmp(bytes, metadata, 4) == 0;
-}
-
-static curl_socket_t
-on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	SthHttp    *http = arg;
-	int			fd;
-
-	if (address->family != AF_INET && address->family != AF_INET6)
-		return CURL_SOCKET_BAD;
-	if (!http->request.allow_link_local && is_link_local(&address->addr))
-	{
-		http->refused = true;
-		return CURL_SOCKET_BAD;
-	}
-	/* counted, so that PostgreSQL leaves descriptors for it */
-	if (!AcquireExternalFD())
-		return CURL_SOCKET_BAD;
-	fd = socket(address->family, address->socktype, address->protocol);
-	if (fd < 0)
-	{
-		ReleaseExternalFD();
-		return CURL_SOCKET_BAD;
-	}
-	(void) fcntl(fd, F_SETFD, FD_CLOEXEC);
-	return fd;
-}
-
-static int
-on_close_socket(void *arg, curl_socket_t fd)
-{
-	ReleaseExternalFD();
-	return close(fd);
-}
-
 /* --- the life of a request ------------------------------------------------- */
 
 static void
@@ -397,9 +328,9 @@ set_callbacks(CURL *easy, SthHttp *http)
 	curl_easy_setopt(easy, CURLOPT_READDATA, http);
 	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
 	curl_easy_setopt(easy, CURLOPT_SEEKDATA, http);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, sth_socket_open);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &http->rule);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, sth_socket_close);
 }
 
 /* What libcurl copies is the request's own. */
@@ -489,6 +420,7 @@ sth_http_begin(const SthHttpRequest *request)
 	Assert(sth_http_has_room());
 	http->context = context;
 	http->request = *request;
+	http->rule.allow_link_local = request->allow_link_local;
 	http->request.url = NULL;
 	http->request.method = NULL;
 	http->request.headers = NULL;
@@ -524,7 +456,7 @@ sth_http_free(SthHttp *http)
 static SthHttpResult
 classify(const SthHttp *http, CURLcode code)
 {
-	if (http->refused)
+	if (http->rule.refused)
 		return STH_HTTP_REFUSED;
 	if (http->too_large)
 		return STH_HTTP_TOO_LARGE;

@@ -90,6 +90,24 @@ sth_s3_put_settle(SthS3Put *put)
 	sth_s3_request_send(request);
 }
 
+/*
+ * What is not there yet is about to be deleted elsewhere, so a status is not
+ * enough: anything between us and the store may say 200.
+ */
+static const char *
+check_put(SthS3Request *request)
+{
+	SthS3Put   *put = request->arg;
+	char	   *etag = sth_http_header(request->http, "etag");
+	char	   *crc = sth_http_header(request->http, "x-amz-checksum-crc32c");
+
+	if (etag == NULL || *etag == '\0')
+		return "the answer to a put has no ETag";
+	if (crc != NULL && put->crc[0] != '\0' && strcmp(crc, put->crc) != 0)
+		return "the answer has another checksum than what was sent";
+	return NULL;
+}
+
 static void
 on_put(SthS3Request *request)
 {
@@ -120,6 +138,7 @@ put_whole(SthS3Put *put)
 		sth_s3_request_header(request, "x-amz-checksum-crc32c", put->crc);
 	}
 	sth_s3_request_body(request, put->pieces, put->npieces, 0, put->len);
+	request->check = check_put;
 	sth_s3_request_send(request);
 }
 

@@ -328,7 +328,7 @@ give_up_late(SthS3Request *request)
 {
 	char		last[STH_HEALTH_TEXT];
 
-	if (request->problem.text[0] == '\0')
+	if (request->problem.text[0] == '\0' && request->problem.status == 0)
 	{
 		sth_health_last_error(request->s3->health, last);
 		snprintf(request->problem.text, sizeof(request->problem.text),
@@ -613,6 +613,8 @@ next_to_start(bool may_finish, int64 *wait)
 			shorten(wait, request->due - now);
 		else if (!sth_http_has_room())
 			continue;
+		else if (request->has_pass)
+			return request;		/* an error came between */
 		else if (sth_health_admit(request->s3->health, &request->pass, &pause))
 		{
 			request->has_pass = true;

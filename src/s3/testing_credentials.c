@@ -10,7 +10,8 @@
  *
  * There is one of them a session: 'mapping', 'file' and 'environment' open it,
  * 'get' waits for keys and tells them, 'peek' does not wait, 'refresh' says
- * that they were refused, 'json' reads the keys in its argument.
+ * that they were refused, 'json' reads the keys in its argument, 'setenv'
+ * sets a variable ("NAME=value") of the session's own environment.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,6 +60,8 @@ peek(void)
 {
 	SthSigv4Keys keys;
 
+	if (sth_http_busy())
+		(void) sth_http_wait(0, PG_WAIT_EXTENSION);
 	if (sth_credentials_get(credentials, &keys))
 		return psprintf("%s %s %s of %s", keys.access_key, keys.secret,
 						keys.session_token ? keys.session_token : "-",
@@ -94,6 +97,16 @@ json(const char *body)
 					keys.session_token, keys.expires);
 }
 
+static const char *
+set_variable(char *assignment)
+{
+	char	   *value = strchr(assignment, '=');
+
+	*value++ = '\0';
+	setenv(assignment, value, 1);
+	return "set";
+}
+
 Datum
 sth_testing_credentials(PG_FUNCTION_ARGS)
 {
@@ -109,6 +122,8 @@ sth_testing_credentials(PG_FUNCTION_ARGS)
 		result = sth_credentials_refresh(credentials) ? "try again" : "no use";
 	else if (strcmp(command, "json") == 0)
 		result = json(argument);
+	else if (strcmp(command, "setenv") == 0)
+		result = set_variable(argument);
 	else
 		result = open_source(command, argument);
 	PG_RETURN_TEXT_P(cstring_to_text(result));

@@ -9,7 +9,7 @@
  *
  * How much is fetched ahead grows with how much is read: the first run is one
  * block, and with each run that is used up the next may be twice as long, up
- * to streamhouse.fetch_size, and one more may be on its way, up to
+ * to streamhouse.fetch_size, and twice as many may be on their way, up to
  * streamhouse.prefetch.  So a query that stops after some rows has fetched
  * little more than it used.
  *
@@ -144,7 +144,7 @@ has_block(const Run *run, const SthBlockPlace *place)
  * there.  Blocks are asked for in the order in which they were named; some may
  * be left out.
  */
-uint8 *
+const uint8 *
 sth_ahead_take(SthAhead *ahead, const SthBlockPlace *place)
 {
 	MemoryContext old = MemoryContextSwitchTo(ahead->context);
@@ -165,7 +165,7 @@ sth_ahead_take(SthAhead *ahead, const SthBlockPlace *place)
 		run = NULL;
 		ahead->run_len = Min(Max(ahead->run_len * 2, 2 * place->len),
 							 (Size) sth_fetch_size * 1024);
-		ahead->depth = Min(ahead->depth + 1, sth_prefetch);
+		ahead->depth = Min(ahead->depth * 2, sth_prefetch);
 	}
 	MemoryContextSwitchTo(old);
 	if (run == NULL)

@@ -24,7 +24,7 @@ typedef struct SthBlockPlace
 typedef bool (*SthNextPlace) (void *arg, SthBlockPlace *place);
 
 extern SthAhead *sth_ahead_begin(SthStore *store, SthNextPlace next, void *arg);
-extern uint8 *sth_ahead_take(SthAhead *ahead, const SthBlockPlace *place);
+extern const uint8 *sth_ahead_take(SthAhead *ahead, const SthBlockPlace *place);
 extern void sth_ahead_forget(SthAhead *ahead);
 
 #endif							/* STH_SEGMENT_AHEAD_H */

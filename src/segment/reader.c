@@ -18,23 +18,22 @@
  *
  * Failure: reading changes nothing.
  *
- * Memory: a context of the reader's own, "streamhouse segments", and for
- * blocks spare.c's buffers.  A row's values are pointers into the current
- * block, and last until the next one.
+ * Memory: a context of the reader's own, "streamhouse segments", but for the
+ * current block, which may stay with the session (decoded.c).  A row's
+ * values are pointers into the current block, and last until the next one.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "base/compat.h"
-#include "codec/block_reader.h"
 #include "codec/footer.h"
 #include "miscadmin.h"
 #include "segment/ahead.h"
+#include "segment/decoded.h"
 #include "segment/fault.h"
 #include "segment/places.h"
 #include "segment/reader.h"
-#include "segment/spare.h"
 #include "store/store.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -54,9 +53,13 @@ struct SthSegmentReader
 	SthStore   *store;
 	SthPlaces  *places;			/* these two of a store that is far away */
 	SthAhead   *ahead;
-	SthBlockReader *blocks;
-	MemoryContextCallback callback;
 	SthSegmentStats stats;
+
+	/* the current block, if one has been decoded */
+	SthColumnType *columns;
+	int			ncolumns;
+	SthDecoded *decoded;
+	bool		keep;			/* for the session's next reader */
 
 	/* where it is */
 	int			partition;
@@ -66,24 +69,7 @@ struct SthSegmentReader
 	uint32		nblocks;
 	uint32		next_block;
 	SthIndexEntry entry;		/* of the current block */
-	uint8	   *bytes;			/* its bytes */
-	uint8	   *buffer;			/* where they are, unless they came ahead */
-	Size		buffer_size;
 };
-
-/* Frees what is not the context's. */
-static void
-free_blocks(void *arg)
-{
-	SthSegmentReader *reader = arg;
-
-	if (reader->blocks != NULL)
-		sth_block_reader_free(reader->blocks);
-	reader->blocks = NULL;
-	if (reader->buffer != NULL)
-		sth_spare_give(reader->buffer);
-	reader->buffer = NULL;
-}
 
 /*
  * Begins to read the segments of a topic, whose relation the caller keeps
@@ -100,7 +86,6 @@ sth_segment_reader_begin(Relation rel, const SthTopic *topic,
 	MemoryContext old = MemoryContextSwitchTo(context);
 	SthSegmentReader *reader = palloc0(sizeof(SthSegmentReader));
 	SthColumnType *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumnType));
-	SthMemory	memory = sth_spare_memory(context);
 	int			n = 0;
 
 	reader->context = context;
@@ -123,12 +108,8 @@ sth_segment_reader_begin(Relation rel, const SthTopic *topic,
 	}
 	reader->want_blocks = n > 0 || want_times;
 	reader->want_all = n == topic->ncolumns && want_times;
-	reader->callback.func = free_blocks;
-	reader->callback.arg = reader;
-	MemoryContextRegisterResetCallback(context, &reader->callback);
-	reader->blocks = sth_block_reader_create(&memory, columns, n, want_times);
-	if (reader->blocks == NULL)
-		sth_report_no_memory();
+	reader->columns = columns;
+	reader->ncolumns = n;
 	reader->scan = sth_segments_begin(snapshot);
 	MemoryContextSwitchTo(old);
 	return reader;
@@ -139,6 +120,28 @@ void
 sth_segment_reader_check_all(SthSegmentReader *reader)
 {
 	reader->check_all = true;
+}
+
+/*
+ * Goes on where the session's last reader has ended, if that kept its block,
+ * and keeps the block that it ends in.
+ */
+void
+sth_segment_reader_keep(SthSegmentReader *reader)
+{
+	reader->keep = true;
+}
+
+/* Is done with a log: its block is kept if there is more in it. */
+static void
+let_go_of_block(SthSegmentReader *reader)
+{
+	SthDecoded *decoded = reader->decoded;
+
+	if (decoded == NULL || !reader->keep)
+		return;
+	reader->decoded = NULL;
+	sth_decoded_keep(decoded, reader->topic->log_ids[reader->partition]);
 }
 
 static void
@@ -157,6 +160,12 @@ sth_segment_reader_seek(SthSegmentReader *reader, int partition, int64 from)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
 
+	let_go_of_block(reader);
+	if (reader->keep)
+		reader->decoded = sth_decoded_take(reader->context,
+										   reader->topic->log_ids[partition],
+										   reader->columns, reader->ncolumns,
+										   reader->want_times);
 	forget_segment(reader);
 	memset(&reader->segment, 0, sizeof(reader->segment));
 	reader->partition = partition;
@@ -259,21 +268,6 @@ next_segment(SthSegmentReader *reader)
 	return true;
 }
 
-/* Makes the buffer large enough for a block. */
-static void
-reserve_buffer(SthSegmentReader *reader, Size len)
-{
-	if (reader->buffer_size >= len)
-		return;
-	if (reader->buffer != NULL)
-		sth_spare_give(reader->buffer);
-	reader->buffer_size = 0;
-	reader->buffer = sth_spare_take(len);
-	if (reader->buffer == NULL)
-		sth_report_no_memory();
-	reader->buffer_size = len;
-}
-
 /* Fetches bytes [from, until) of the current block to where they belong. */
 static void
 fetch(SthSegmentReader *reader, Size from, Size until)
@@ -285,7 +279,7 @@ fetch(SthSegmentReader *reader, Size from, Size until)
 	get.object_id = reader->segment.object_id;
 	get.position = reader->entry.position + from;
 	get.len = until - from;
-	get.buffer = reader->buffer + from;
+	get.buffer = reader->decoded->buffer + from;
 	sth_store_submit(reader->store, &get);
 	sth_store_wait(reader->store, &get);
 	if (!get.found)
@@ -304,7 +298,7 @@ fetch(SthSegmentReader *reader, Size from, Size until)
 static void
 report_mismatch(const SthSegmentReader *reader)
 {
-	const SthBlock *block = sth_block_reader_block(reader->blocks);
+	const SthBlock *block = sth_block_reader_block(reader->decoded->blocks);
 	TupleDesc	desc = RelationGetDescr(reader->rel);
 
 	for (int i = 0; i < block->nchunks; i++)
@@ -372,14 +366,16 @@ take_block(SthSegmentReader *reader)
 {
 	const SthIndexEntry *entry = &reader->entry;
 	SthBlockPlace place = {reader->segment.object_id, entry->position, entry->len};
+	const uint8 *bytes = sth_ahead_take(reader->ahead, &place);
 
-	reader->bytes = sth_ahead_take(reader->ahead, &place);
-	if (reader->bytes == NULL)
+	if (bytes == NULL)
 	{
 		SthObjectRange range = make_range(reader, entry->position, entry->len);
 
 		sth_report_missing(&range);
 	}
+	/* the block may stay with the session */
+	memcpy(reader->decoded->buffer, bytes, entry->len);
 	reader->stats.bytes += entry->len;
 }
 
@@ -395,20 +391,19 @@ fetch_block(SthSegmentReader *reader)
 
 	if (reader->store == NULL)
 		open_store(reader);
+	sth_decoded_reserve(reader->decoded, entry->len);
 	if (reader->ahead != NULL)
 	{
 		take_block(reader);
 		return;
 	}
-	reserve_buffer(reader, entry->len);
-	reader->bytes = reader->buffer;
 	if (reader->check_all || reader->want_all)
 	{
 		fetch(reader, 0, entry->len);
 		return;
 	}
 	fetch(reader, 0, entry->header_len);
-	if (sth_block_parse(reader->buffer, entry->header_len, entry->position,
+	if (sth_block_parse(reader->decoded->buffer, entry->header_len, entry->position,
 						&block, &fault) != STH_CODEC_OK ||
 		sth_block_match(&block, entry, &fault) != STH_CODEC_OK)
 		report_block(reader, &fault);
@@ -427,26 +422,57 @@ fetch_block(SthSegmentReader *reader)
 	fetch(reader, from, at);
 }
 
-/* Loads the current block, and skips rows before the position. */
+/* Fetches and decodes the current block. */
 static void
-load_block(SthSegmentReader *reader)
+decode_block(SthSegmentReader *reader)
 {
 	const SthIndexEntry *entry = &reader->entry;
+	SthDecoded *decoded = reader->decoded;
 	SthFault	fault;
 
 	fetch_block(reader);
 	if (reader->check_all &&
-		sth_block_verify(reader->bytes, entry->len, entry, &fault) != STH_CODEC_OK)
+		sth_block_verify(decoded->buffer, entry->len, entry, &fault) != STH_CODEC_OK)
 		report_block(reader, &fault);
-	if (sth_block_reader_load(reader->blocks, reader->bytes, entry->len,
+	if (sth_block_reader_load(decoded->blocks, decoded->buffer, entry->len,
 							  entry, &fault) != STH_CODEC_OK)
 		report_block(reader, &fault);
+	decoded->object_id = reader->segment.object_id;
+	decoded->entry = *entry;
 	reader->stats.blocks_decoded++;
-	if (reader->position > entry->base_offset &&
-		!sth_block_reader_skip(reader->blocks,
-							   (uint32) (reader->position - entry->base_offset)))
+}
+
+/* Is the current block the one that was kept? */
+static bool
+is_decoded(const SthSegmentReader *reader)
+{
+	const SthDecoded *decoded = reader->decoded;
+
+	return decoded->entry.nrows > 0 &&
+		decoded->object_id == reader->segment.object_id &&
+		decoded->entry.position == reader->entry.position &&
+		decoded->entry.base_offset == reader->entry.base_offset;
+}
+
+/* Loads the current block, and skips rows before the position. */
+static void
+load_block(SthSegmentReader *reader)
+{
+	uint32		row = (uint32) Max(reader->position - reader->entry.base_offset, 0);
+	SthFault	fault;
+
+	if (reader->decoded == NULL)
+		reader->decoded = sth_decoded_create(reader->context, reader->columns,
+											 reader->ncolumns,
+											 reader->want_times);
+	if (!is_decoded(reader))
+		decode_block(reader);
+	else if (sth_block_reader_row(reader->decoded->blocks) > row)
+		sth_block_reader_rewind(reader->decoded->blocks);
+	row -= sth_block_reader_row(reader->decoded->blocks);
+	if (row > 0 && !sth_block_reader_skip(reader->decoded->blocks, row))
 	{
-		(void) sth_block_reader_fault(reader->blocks, &fault);
+		(void) sth_block_reader_fault(reader->decoded->blocks, &fault);
 		report_block(reader, &fault);
 	}
 }
@@ -496,12 +522,12 @@ sth_segment_reader_next(SthSegmentReader *reader, int64 *offset,
 const SthBatch *
 sth_segment_reader_rows(SthSegmentReader *reader)
 {
-	const SthBatch *batch = sth_block_reader_batch(reader->blocks);
+	const SthBatch *batch = sth_block_reader_batch(reader->decoded->blocks);
 	SthFault	fault;
 
 	if (batch->nrows > 0)
 		return batch;
-	if (sth_block_reader_fault(reader->blocks, &fault) == STH_CODEC_OK)
+	if (sth_block_reader_fault(reader->decoded->blocks, &fault) == STH_CODEC_OK)
 		sth_fault(&fault, STH_CODEC_DAMAGED, "rows are missing",
 				  reader->entry.position);
 	report_block(reader, &fault);
@@ -538,6 +564,7 @@ sth_segment_reader_stats(const SthSegmentReader *reader)
 void
 sth_segment_reader_end(SthSegmentReader *reader)
 {
+	let_go_of_block(reader);
 	sth_segments_end(reader->scan);
 	if (reader->ahead != NULL)
 	{

@@ -17,7 +17,9 @@
  *
  * A database that has been created or altered, and one in which an extension
  * was created, altered or dropped, gets its worker woken when that has been
- * committed: it will find out whether there is anything for it.
+ * committed: it will find out whether there is anything for it.  What a
+ * prepared transaction has done is not known any more when that is committed,
+ * so COMMIT PREPARED always wakes the worker.
  *
  * Failure: what was noted is forgotten when the transaction aborts; a wake-up
  * for what a subtransaction has undone does no harm.
@@ -146,6 +148,13 @@ park_for(Node *statement)
 		sth_worker_park(database);
 }
 
+static bool
+commits_prepared(Node *statement)
+{
+	return IsA(statement, TransactionStmt) &&
+		((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
 static void
 on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 		   ProcessUtilityContext context, ParamListInfo params,
@@ -155,6 +164,8 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 	{
 		sth_run_utility(prev_ProcessUtility_hook, pstmt, query, read_only_tree,
 						context, params, env, dest, qc);
+		if (commits_prepared(pstmt->utilityStmt))
+			sth_worker_wake();
 		return;
 	}
 	PG_TRY();

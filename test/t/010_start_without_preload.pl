@@ -106,6 +106,15 @@ refused(@$_)
 	[ 'CREATE SERVER', 'CREATE SERVER another FOREIGN DATA WRAPPER streamhouse' ],
 	[ 'INSERT into an internal table', 'INSERT INTO streamhouse.log VALUES (99, 99, 0, 0)' ],
   );
+# every function and view that there is; a strict one is not called with NULL
+my @calls = split /\n/, sql(q{SELECT format('%s streamhouse.%I(%s)', CASE prokind WHEN 'p' THEN 'CALL' ELSE 'SELECT' END, proname,
+		(SELECT string_agg(CASE WHEN proisstrict THEN CASE WHEN t::regtype::text ~ ']$' THEN $$'{}'$$ ELSE $$'0'$$ END ELSE 'NULL' END || '::' ||
+			CASE t WHEN 'anyelement'::regtype THEN 'kept' ELSE t::regtype::text END, ', ' ORDER BY n) FROM unnest(proargtypes) WITH ORDINALITY AS a (t, n)))
+	FROM pg_proc WHERE pronamespace = 'streamhouse'::regnamespace AND prolang = (SELECT oid FROM pg_language WHERE lanname = 'c')
+	UNION ALL SELECT 'SELECT * FROM ' || oid::regclass FROM pg_class WHERE relnamespace = 'streamhouse'::regnamespace AND relkind = 'v' AND relname NOT IN ('topics', 'segments', 'objects')
+	ORDER BY 1});
+cmp_ok(scalar @calls, '>', 30, 'functions and views');
+refused($_, $_) for @calls;
 is(sql($in_tables), $before, 'nothing has been written');
 sql('DROP FOREIGN TABLE dropped, replaced');
 sql('ALTER FOREIGN TABLE changed RENAME b TO d; ALTER FOREIGN TABLE changed DROP c, ADD e int');

@@ -24,6 +24,7 @@ $standby->start;
 
 $primary->safe_psql('postgres', <<~'SQL');
 	SELECT streamhouse.create_topic('late', columns => 'id int, pad text', key => NULL);
+	SELECT streamhouse.create_group('g', 'late');
 	SELECT streamhouse.create_topic('gone', columns => 'id int', key => NULL);
 	INSERT INTO gone (id) VALUES (1);
 	DROP FOREIGN TABLE gone;
@@ -54,9 +55,19 @@ fails_with($standby, $$_[1], '25006', qr/cannot (?:execute|produce|set|acquire)/
 	[ 'COPY', "COPY late (id) FROM STDIN;\n11\n\\.\n" ],
 	[ 'produce', q{SELECT streamhouse.produce('late', '{"id": 11}'::json)} ],
 	[ 'produce_batch', q{SELECT streamhouse.produce_batch('late', '{"{\"id\": 11}"}')} ],
+	[ 'produce_bytes', q{SELECT streamhouse.produce_bytes('late', '{"id": 11}')} ],
+	[ 'produce_batch_bytes', q{SELECT streamhouse.produce_batch_bytes('late', '{"{\"id\": 11}"}')} ],
 	[ 'create_topic', q{SELECT streamhouse.create_topic('another')} ],
+	[ 'create_group', q{SELECT streamhouse.create_group('h', 'late')} ],
+	[ 'drop_group', q{SELECT streamhouse.drop_group('g', 'late')} ],
+	[ 'poll', q{SELECT * FROM streamhouse.poll('g', NULL::late)} ],
+	[ 'wait', q{CALL streamhouse.wait('g', 'late', '1 hour')} ],
+	[ 'delete_records', q{SELECT streamhouse.delete_records('late', 0, 1)} ],
+	[ 'TRUNCATE', 'TRUNCATE late' ],
+	[ 'ALTER', q{ALTER FOREIGN TABLE late OPTIONS (SET partitions '2')} ],
 	[ 'DROP', 'DROP FOREIGN TABLE late' ],
   );
+is(answer($standby, 'SELECT position, lag FROM streamhouse.consumer_lag'), '0|10', 'groups can be looked at');
 
 # a snapshot on the standby stays what it is
 my $reader = $standby->background_psql('postgres');

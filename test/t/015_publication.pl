@@ -26,7 +26,15 @@ $subscriber->safe_psql('postgres', 'INSERT INTO t (id) SELECT generate_series(10
 my $state = q{SELECT (SELECT string_agg(t::text, ' ' ORDER BY topic_id) FROM streamhouse.topic t),
 	(SELECT string_agg(l::text, ' ' ORDER BY log_id) FROM streamhouse.log l),
 	(SELECT string_agg(t::text, ' ' ORDER BY log_id, end_offset) FROM streamhouse.tail t)};
+# what of a flush comes, or goes, with a publication's rows
+my $history = q{SELECT (SELECT string_agg(s::text, ' ' ORDER BY log_id, end_offset) FROM streamhouse.segment s),
+	(SELECT string_agg(o::text, ' ' ORDER BY object_id) FROM streamhouse.object o),
+	(SELECT md5(string_agg(d::text, ' ' ORDER BY object_id, chunk_no)) FROM streamhouse.object_data d)};
+# the subscriber has segments with the numbers that the publisher's will have
+$subscriber->safe_psql('postgres', q{SELECT streamhouse.flush('u')});
 my $before = answer($subscriber, $state);
+my $kept = answer($subscriber, $history);
+like($kept, qr/^\(.*\|.*live\)\|\w{32}$/, 'the subscriber has a segment');
 
 $publisher->safe_psql('postgres', 'CREATE PUBLICATION p FOR ALL TABLES');
 (my $connection = $publisher->connstr('postgres')) =~ s{'}{}g;
@@ -46,11 +54,15 @@ sub on_publisher
 }
 on_publisher('INSERT', 'INSERT INTO t (id) SELECT generate_series(11, 20); SELECT count(*) FROM t', 20);
 on_publisher('large rows', q{INSERT INTO u (id, pad) SELECT 1, string_agg(md5(i::text), '') FROM generate_series(1, 10000) i; SELECT count(*) FROM u}, 2);
+on_publisher('flush', q{SELECT streamhouse.flush(); SELECT (SELECT sum(records) FROM streamhouse.segments), (SELECT count(*) FROM streamhouse.tail), (SELECT count(*) FROM t), (SELECT count(*) FROM u)}, "\n22|0|20|2");
+on_publisher('delete_records', q{SELECT streamhouse.delete_records('u', 0, 1); SELECT count(*), min(_offset) FROM streamhouse.read(NULL::u, 0, 1); SELECT * FROM streamhouse.verify()}, "1\n1|1");
 on_publisher('produce_batch', q{SELECT streamhouse.produce_batch('t', '{"{\"id\": 21}"}'); SELECT count(*) FROM t}, "1\n21");
 on_publisher('ROLLBACK TO', 'BEGIN; INSERT INTO t (id) VALUES (22); SAVEPOINT s; INSERT INTO t (id) VALUES (23); ROLLBACK TO s; COMMIT; SELECT count(*) FROM t', 22);
 on_publisher('ALTER', q{ALTER FOREIGN TABLE t RENAME TO t2; ALTER FOREIGN TABLE t2 OPTIONS (SET partitions '4'); ALTER FOREIGN TABLE t2 ADD x text;
 	ALTER FOREIGN TABLE u RENAME id TO i; SELECT count(*) FROM streamhouse.logs}, 5);
 on_publisher('CREATE and DROP', q{SELECT streamhouse.create_topic('v'); INSERT INTO v (key) VALUES ('k'); DROP FOREIGN TABLE v, t2; SELECT count(*) FROM streamhouse.logs}, "v\n1");
+on_publisher('TRUNCATE', q{TRUNCATE u; SELECT (SELECT count(*) FROM u), (SELECT count(*) FROM streamhouse.object), (SELECT count(*) FROM streamhouse.tail)}, '0|0|0');
+on_publisher('flush again', q{INSERT INTO u (i) VALUES (1); SELECT streamhouse.flush('u'); SELECT (SELECT count(*) FROM u), (SELECT sum(records) FROM streamhouse.segments), (SELECT count(*) FROM streamhouse.tail)}, "\n1|1|0");
 on_publisher('new topics', q{SELECT streamhouse.create_topic('t'); INSERT INTO t (key) SELECT generate_series(1, 10); SELECT count(*) FROM t}, "t\n10");
 offsets_hold($publisher, 'u', 'in order');
 
@@ -66,6 +78,9 @@ is( answer($subscriber, q{SELECT (SELECT string_agg(t::text, ' ' ORDER BY topic_
 is( answer($subscriber, q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM t}),
 	join(' ', 101 .. 120), 'its rows are its own');
 is(answer($subscriber, 'SELECT count(*) FROM u'), 1, 'of each topic');
+is(answer($subscriber, $history), $kept, 'its segments, too');
+is(answer($subscriber, 'SELECT streamhouse.flush(); SELECT sum(records) FROM streamhouse.segments'), "\n21", 'it flushes its own');
+is(answer($_, 'SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing') for $publisher, $subscriber;
 offsets_hold($subscriber, 't', 'in order');
 is( answer($subscriber, 'INSERT INTO t (id) VALUES (121); SELECT count(*) FROM t; DROP FOREIGN TABLE t, u; SELECT count(*) FROM streamhouse.tail'),
 	"21\n0", 'they can be used and dropped, and nothing foreign is left');

@@ -23,22 +23,35 @@ my $node = new_server('main', q{streamhouse.batch_memory = '64kB'}, 'log_stateme
 sub sql { return answer($node, @_); }
 
 # put() writes rows to a topic and to its twin, in the same order; twins()
-# tells the offsets that follow.  nest() does so at each level of nested
-# blocks, of which level number fail_at fails and is caught.
+# tells the offsets that follow.  cut() truncates a topic and its twin, after
+# which offsets go on.  nest() does so at each level of nested blocks, of which
+# level number fail_at fails and is caught.
 sql($RandomRows::setup);
 sql(<<~'SQL');
 	CREATE TABLE twin (nr bigserial, topic text, p int, id int, pad text);
 	CREATE TABLE polled (nr bigserial, topic text, p int, o bigint, id int, pad text);
+	CREATE TABLE base (topic text, p int, o bigint);
 	CREATE FUNCTION put(topic text, part int, first int, last int, width int) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		EXECUTE format('WITH r AS (INSERT INTO %I (_partition, id, pad) SELECT $1, i, noise($4, i) FROM generate_series($2, $3) i RETURNING _partition, id, pad)
 			INSERT INTO twin (topic, p, id, pad) SELECT %1$L, * FROM r', topic) USING part, first, last, width;
+	END $$;
+	CREATE FUNCTION cut(topic text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE format('TRUNCATE %I', topic);
+		DELETE FROM twin WHERE twin.topic = cut.topic;
+		DELETE FROM polled WHERE polled.topic = cut.topic;
+		DELETE FROM base WHERE base.topic = cut.topic;
+		INSERT INTO base SELECT cut.topic, partition, next_offset FROM streamhouse.logs WHERE logs.topic = cut.topic::regclass;
 	END $$;
 	CREATE FUNCTION nest(depth int, fail_at int, topic text, part int, first int, last int, width int) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		PERFORM put(topic, part, first + depth * 10000, last + depth * 10000, width);
 		IF depth > 1 THEN
 			PERFORM nest(depth - 1, fail_at, topic, part, first, last, width);
+		END IF;
+		IF topic = 'u' AND (first + depth) % 5 = 0 THEN
+			PERFORM cut(topic);
 		END IF;
 		PERFORM put(topic, part, first + depth * 10000, first + depth * 10000, 10);
 		IF depth = fail_at THEN
@@ -47,7 +60,8 @@ sql(<<~'SQL');
 	EXCEPTION WHEN division_by_zero THEN
 	END $$;
 	CREATE FUNCTION twins(topic text) RETURNS TABLE (p int, o bigint, id int, pad text) LANGUAGE sql AS
-		$$ SELECT p, row_number() OVER (PARTITION BY p ORDER BY nr) - 1, id, pad FROM twin WHERE twin.topic = twins.topic $$;
+		$$ SELECT p, row_number() OVER (PARTITION BY p ORDER BY nr) - 1 + coalesce((SELECT o FROM base b WHERE (b.topic, b.p) = (twin.topic, twin.p)), 0), id, pad
+			FROM twin WHERE twin.topic = twins.topic $$;
 	SQL
 
 # Rows to write: many small, some of about a page, few that take several.
@@ -83,6 +97,7 @@ sub random_transaction
 			if (rand() < .5) { $sql .= "ROLLBACK TO s$to;\n"; $depth = $to; }
 			else { $sql .= "RELEASE s$to;\n"; $depth = $to - 1; }
 		}
+		elsif ($n > .95) { $sql .= "SELECT cut('u');\n"; }
 	}
 	return $sql . (rand() < .1 ? 'ROLLBACK' : 'COMMIT');
 }
@@ -114,11 +129,11 @@ sub run_series
 		{
 			my ($p, $from, $limit) = (int_in(0, 1), rand(), int_in(1, 2000));
 			my $log = "FROM streamhouse.logs WHERE topic = '$topic'::regclass AND partition = $p";
-			my $read = "streamhouse.read(NULL::$topic, $p, (SELECT ($from * next_offset)::bigint $log), $limit)";
+			my $read = "streamhouse.read(NULL::$topic, $p, (SELECT start_offset + ($from * (next_offset - start_offset))::bigint $log), $limit)";
 			$check .= difference("$rows $topic", "SELECT * FROM twins('$topic')");
 			$check .= difference("$rows $read",
 				"SELECT * FROM twins('$topic') WHERE p = $p AND o BETWEEN (SELECT min(_offset) FROM $read) AND (SELECT max(_offset) FROM $read)");
-			$check .= "SELECT least($limit, next_offset - ($from * next_offset)::bigint) - (SELECT count(*) FROM $read) $log;\n";
+			$check .= "SELECT least($limit, next_offset - start_offset - ($from * (next_offset - start_offset))::bigint) - (SELECT count(*) FROM $read) $log;\n";
 			$check .= polls_of($topic);
 		}
 		is(sql("$transaction;\n\\echo checks\n$check") =~ s/.*checks\n//sr, "0\n0\n0\n0\n0\n0", "round $round")
@@ -143,7 +158,7 @@ sub whole_is_right
 	is(sql(difference("SELECT * FROM polled WHERE topic = '$topic'", "SELECT * FROM twins('$topic')")), 0, "poll() has had all of $topic once");
 	is(sql("SELECT count(*) FROM (SELECT o <= lag(o) OVER (PARTITION BY p ORDER BY nr) AS bad FROM polled WHERE topic = '$topic') x WHERE bad"), 0, 'in order');
 	offsets_hold($node, $topic, "and so has read() of $topic");
-	is(sql("SELECT sum(next_offset) $logs"), sql("SELECT count(*) FROM $topic"), "offsets of $topic are dense");
+	is(sql("SELECT sum(next_offset - start_offset) $logs"), sql("SELECT count(*) FROM $topic"), "offsets of $topic are dense");
 	return;
 }
 
@@ -165,7 +180,7 @@ for (1 .. $series)
 	sql(q{DROP FOREIGN TABLE IF EXISTS t, u;
 		SELECT streamhouse.create_topic('t', 3, 'id int, pad text', NULL), streamhouse.create_topic('u', 2, 'id int, pad text', NULL);
 		SELECT streamhouse.create_group('g', 't'), streamhouse.create_group('g', 'u');
-		TRUNCATE twin, polled});
+		TRUNCATE twin, polled, base});
 	run_series();
 	whole_is_right($_) for 't', 'u';
 	stages_were_used();

@@ -12,7 +12,7 @@ use StreamhouseTest;
 use Test::More;
 use Workers;
 
-my $node = new_server('main', { allows_streaming => 1 }, 'restart_after_crash = on');
+my $node = new_server('main', { allows_streaming => 1 }, 'restart_after_crash = on', 'max_prepared_transactions = 2');
 my $failpoints = $node->safe_psql('postgres',
 	q{SELECT count(*) FROM pg_settings WHERE name = 'streamhouse.failpoint'});
 
@@ -43,9 +43,14 @@ is(recreate($node, 'postgres'), '', 'dropped and created in one transaction');
 worker_of($node, 'postgres');
 sql('DROP EXTENSION streamhouse');
 ok(no_worker($node, 'postgres'), 'without the extension no worker');
-sql('CREATE EXTENSION streamhouse');
+is(sql(q{BEGIN; CREATE EXTENSION streamhouse; PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'}), '', 'created by a prepared transaction');
 $worker = worker_of($node, 'postgres');
 pass('with it there is one again');
+sql('DROP EXTENSION streamhouse');
+ok(no_worker($node, 'postgres'), 'and so on');
+sql('CREATE EXTENSION streamhouse');
+$worker = worker_of($node, 'postgres');
+pass('and on');
 is(sql('BEGIN; DROP EXTENSION streamhouse; ROLLBACK'), '', 'DROP EXTENSION meets no lock of it');
 is(worker_of($node, 'postgres'), $worker, 'rolled back, it stays');
 

@@ -1,6 +1,7 @@
 # Rows are produced, consumed, flushed into small segments, scanned and deleted
-# while columns come and go and the server crashes: every committed row is
-# there exactly once, by every way of reading.  Set STH_SEED to repeat a run.
+# while columns come and go, the server crashes, and standbys take over: every
+# committed row that was not deleted is there exactly once, by every way of
+# reading.  Set STH_SEED to repeat a run.
 use strict;
 use warnings FATAL => 'all';
 use FindBin;
@@ -15,24 +16,33 @@ my $rounds = $ENV{STH_TEST_LONG} ? 60 : 3;
 srand($seed);
 diag("seed $seed");
 
-my $node = new_server('main', 'restart_after_crash = on', 'max_connections = 40',
+my $node = new_server('main', { allows_streaming => 1 }, 'restart_after_crash = on', 'max_connections = 40',
 	q{streamhouse.segment_size = '64kB'}, q{streamhouse.flush_interval = '1s'});
+my $dir = $node->basedir;
 my $failpoints = answer($node, q{SELECT count(*) FROM pg_settings WHERE name = 'streamhouse.failpoint'});
 
 sub sql { return answer($node, @_); }
 
 # Every row has its twin in a table, committed with it, and again when it is
-# consumed.
+# consumed, and when it is deleted.
 sql(<<~'SQL');
 	SELECT streamhouse.create_topic('t', 3, 'id bigint, pad text', NULL);
 	SELECT streamhouse.create_group('g', 't');
 	CREATE SEQUENCE ids;
 	CREATE TABLE produced (id bigint PRIMARY KEY, pad text);
 	CREATE TABLE consumed (id bigint PRIMARY KEY, pad text);
+	CREATE TABLE deleted (id bigint PRIMARY KEY);
 	CREATE PROCEDURE add(n int, size int) LANGUAGE plpgsql AS $$
 	BEGIN
 		WITH r AS (INSERT INTO produced SELECT nextval('ids'), left(repeat(md5(i::text), 1 + size / 32), (random() * size)::int) FROM generate_series(1, n) i RETURNING *)
 		INSERT INTO t (id, pad) SELECT * FROM r;
+	END $$;
+	CREATE PROCEDURE forget(part int, share float) LANGUAGE plpgsql AS $$
+	DECLARE
+		before_offset bigint := (SELECT start_offset + ((stable_offset - start_offset) * share)::bigint FROM streamhouse.logs WHERE topic = 't'::regclass AND partition = part);
+	BEGIN
+		INSERT INTO deleted SELECT id FROM t WHERE _partition = part AND _offset < before_offset;
+		PERFORM streamhouse.delete_records('t', part, before_offset);
 	END $$;
 	SQL
 
@@ -43,6 +53,7 @@ my %script = (
 	large => 'CALL add(1, 100000);',
 	rollback => 'BEGIN; CALL add(20, 100); SAVEPOINT s; CALL add(20, 100); ROLLBACK TO s; CALL add(1, 10); COMMIT; BEGIN; CALL add(5, 50); ROLLBACK;',
 	poll => q{BEGIN; INSERT INTO consumed SELECT id, pad FROM streamhouse.poll('g', NULL::t, 300); COMMIT;},
+	forget => 'CALL forget((random() * 2)::int, random() * 0.2);',
 	scan => 'SELECT count(*) = count(DISTINCT (_partition, _offset)) FROM t;',
 );
 $script{void} = q{\set ON_ERROR_STOP off
@@ -53,8 +64,8 @@ sub all_there
 	my ($what) = @_;
 
 	is(sql(<<~'SQL'), '0|0', "every row is there once, $what");
-		SELECT count(*) FILTER (WHERE t.id IS NULL OR p.id IS NULL OR t.pad IS DISTINCT FROM p.pad), count(*) - count(DISTINCT coalesce(t.id, -p.id))
-		FROM t FULL JOIN produced p ON p.id = t.id
+		SELECT count(*) FILTER (WHERE p.id IS NULL OR (t.id IS NULL) <> (d.id IS NOT NULL) OR (d.id IS NULL AND t.pad IS DISTINCT FROM p.pad)), count(*) - count(DISTINCT coalesce(t.id, -p.id))
+		FROM t FULL JOIN produced p ON p.id = t.id LEFT JOIN deleted d ON d.id = coalesce(t.id, p.id)
 		SQL
 	offsets_hold($node, 't', "SELECT and read() agree, $what");
 	is(sql('SELECT * FROM streamhouse.verify()'), '', "verify() finds nothing, $what");
@@ -70,17 +81,32 @@ sub goes_on
 	return;
 }
 
+# A standby of the server, which is up to date.
+sub new_standby
+{
+	my ($name) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+
+	$node->backup($name);
+	$standby->init_from_backup($node, $name, has_streaming => 1);
+	$standby->start;
+	$node->wait_for_catchup($standby);
+	return $standby;
+}
+
 for my $round (1 .. $rounds)
 {
 	my @jobs;
 	my $crashes = rand() < .5;
+	# in one round at least
+	my $standby = $round == 2 || rand() < .3 ? new_standby("standby$round") : undef;
 	my $log = -s $node->logfile;
 
 	for my $name (sort keys %script)
 	{
 		next if $name eq 'void' && !$failpoints;
-		my $file = $node->basedir . "/$name.sql";
-		my $times = { single => 150, batch => 60, staged => 4, large => 6, rollback => 20, poll => 60, scan => 10, void => 6 }->{$name};
+		my $file = $dir . "/$name.sql";
+		my $times = { single => 150, batch => 60, staged => 4, large => 6, rollback => 20, poll => 60, forget => 5, scan => 10, void => 6 }->{$name};
 
 		append_to_file($file, "$script{$name}\n" x $times) unless -e $file;
 		push @jobs, IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-f', $file ],
@@ -96,21 +122,28 @@ for my $round (1 .. $rounds)
 		sql('VACUUM') if $what == 4;
 		goes_on(@jobs);
 	}
-	if ($crashes)
+	if ($standby)
+	{
+		# the primary is gone, with what the standby has not got
+		$node->stop('immediate');
+		$standby->promote;
+		$node = $standby;
+	}
+	elsif ($crashes)
 	{
 		my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type IN ('client backend', 'streamhouse worker') AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
 		kill 'KILL', $pid;
 		wait_until_up($node, $log);
 	}
 	eval { $_->finish } for @jobs;
-	unlike(slurp_file($node->basedir . '/scan.sql.out'), qr/f/, 'a scan sees no offset twice');
-	for my $name (sort grep { -e $node->basedir . "/$_.sql.err" } keys %script)
+	unlike(slurp_file($dir . '/scan.sql.out'), qr/f/, 'a scan sees no offset twice');
+	for my $name (sort grep { -e $dir . "/$_.sql.err" } keys %script)
 	{
-		my $errors = join '', grep { /ERROR/ && !/failpoint|recovery mode|starting up|the columns of topic "t" have changed since the statement began/ } split /^/, slurp_file($node->basedir . "/$name.sql.err");
+		my $errors = join '', grep { /ERROR/ && !/failpoint|recovery mode|starting up|administrator command|the columns of topic "t" have changed since the statement began/ } split /^/, slurp_file($dir . "/$name.sql.err");
 		is($errors, '', "nothing else fails: $name");
 	}
 	$node->restart if rand() < .3;
-	all_there("round $round" . ($crashes ? ', after a crash' : ''));
+	all_there("round $round" . ($standby ? ', on a standby that was promoted' : $crashes ? ', after a crash' : ''));
 }
 
 # what is left is flushed, and consumed
@@ -119,7 +152,8 @@ is(sql('SELECT count(*) FROM streamhouse.tail'), 0, 'all of it is in segments');
 all_there('in segments');
 cmp_ok(sql('SELECT count(*) FROM streamhouse.segments'), '>=', 3, 'of every partition');
 sql(q{INSERT INTO consumed SELECT id, pad FROM streamhouse.poll('g', NULL::t, 1000000, 1000000000)});
-is(sql('SELECT count(*) FROM (TABLE produced EXCEPT ALL TABLE consumed) x'), 0, 'every row was consumed');
+is(sql('SELECT count(*) FROM (TABLE produced EXCEPT ALL TABLE consumed) x WHERE id NOT IN (TABLE deleted)'), 0, 'every row was consumed');
+cmp_ok(sql('SELECT count(*) FROM deleted'), '>', 0, 'or deleted');
 is(sql('SELECT count(*) FROM (TABLE consumed EXCEPT ALL TABLE produced) x'), 0, 'once');
 $node->stop;
 done_testing();

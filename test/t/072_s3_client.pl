@@ -15,7 +15,10 @@ use StreamhouseTest;
 
 plan skip_all => 'not installed: ' . Gateway->missing if Gateway->missing;
 
+# a proxy in the environment is nobody's business
+$ENV{http_proxy} = $ENV{https_proxy} = $ENV{all_proxy} = 'http://127.0.0.1:1';
 my $node = new_server('main');
+delete @ENV{qw(http_proxy https_proxy all_proxy)};
 my $gateway = Gateway->new;
 my $store = $gateway->client;
 my $proxy = FaultProxy->new(target => $gateway->host);
@@ -128,6 +131,8 @@ for my $case (
 	[ 'reset in the upload', { reset => 'upload' } ],
 	[ 'reset, the answer lost', { reset => 'after' } ],
 	[ 'status 500', { status => 500 } ],
+	[ 'no ETag', { headers => { ETag => undef } } ],
+	[ 'another checksum', { headers => { 'x-amz-checksum-crc32c' => 'AAAAAA==' } } ],
 	[ 'status 500, though done', { status => 500, reached => 1 } ],
 	[ 'status 503', { status => 503, code => 'SlowDown' } ],
 	[ 'status 429', { status => 429, code => 'TooManyRequests' } ],

@@ -568,6 +568,124 @@ test_dropped(void)
 	free(bytes.data);
 }
 
+#define BATCH_NOTES 200			/* rows with a note, */
+#define BATCH_ROWS 300			/* of so many */
+
+/* A block of more rows than a batch has; the last ones have no note. */
+static SthIndexEntry
+make_batches(Bytes *bytes)
+{
+	SthObjectWriter *writer = begin_simple(bytes, 1 << 20, simple_columns, 2, STH_COMPRESSION_NONE);
+	SthFault	fault;
+	SthTrailer	trailer;
+	SthFooter	footer;
+	SthIndexEntry entry;
+
+	sth_object_add_frame(writer, frame_buffer, simple_frame(BATCH_NOTES, 0, 4, 1),
+						 BATCH_NOTES, 0, 0, &fault);
+	sth_object_add_frame(writer, frame_buffer,
+						 simple_frame(BATCH_ROWS - BATCH_NOTES, BATCH_NOTES, 4, 0),
+						 BATCH_ROWS - BATCH_NOTES, BATCH_NOTES, 0, &fault);
+	end_simple(writer, BATCH_ROWS);
+	open_object(bytes->data, bytes->len, &trailer, &footer, &fault);
+	sth_footer_block(&footer, 0, &entry);
+	return entry;
+}
+
+/* Are these the rows from 'first' on, each put where it belongs? */
+static int
+same_batch(const SthBatch *batch, uint32_t first)
+{
+	int			same = 1;
+
+	for (uint32_t i = 0; i < batch->nrows; i++)
+	{
+		uint32_t	row = first + i;
+		uintptr_t	values[3] = {7, 7, 7};
+		bool		isnull[3] = {true, true, true};
+
+		sth_batch_row(batch, i, values, isnull);
+		same &= !isnull[0] && values[0] == row &&
+			isnull[1] == (row >= BATCH_NOTES) &&
+			(isnull[1] ? values[1] == 0 : varlena_len((const uint8_t *) values[1]) == 8) &&
+			values[2] == 7 &&
+			batch->times[i] == 1000 + (row < BATCH_NOTES ? row : row - BATCH_NOTES);
+	}
+	return same;
+}
+
+/* Rows up to the end, by batches, after so many that are passed over. */
+static uint32_t
+count_batches(SthBlockReader *reader, uint32_t skip, int *same)
+{
+	uint32_t	row = skip;
+	const SthBatch *batch;
+
+	*same = sth_block_reader_skip(reader, skip);
+	while ((batch = sth_block_reader_batch(reader))->nrows > 0)
+	{
+		*same &= batch->nrows <= STH_BATCH_ROWS && same_batch(batch, row);
+		row += batch->nrows;
+	}
+	return row;
+}
+
+/* Makes the header of a note one that does not exist. */
+static void
+damage_note(const Bytes *bytes, uint32_t row)
+{
+	SthBlock	block;
+	SthChunk	chunk;
+	SthFault	fault;
+	size_t		at;
+	int			i;
+
+	sth_block_parse(bytes->data, bytes->len, 0, &block, &fault);
+	for (i = 0, at = block.header_len;; i++, at += sth_chunk_span(&chunk))
+	{
+		sth_block_chunk(&block, i, &chunk);
+		if (chunk.column.attnum == 2)
+			break;
+	}
+	bytes->data[at + row * 8] |= 2;
+	mend_block(bytes->data, block.len);
+}
+
+static void
+test_batches(void)
+{
+	static const uint32_t skips[] = {0, 1, STH_BATCH_ROWS, BATCH_NOTES + 1, BATCH_ROWS};
+	SthColumnType wanted[2] = {simple_columns[0].column, simple_columns[1].column};
+	SthBlockReader *reader = sth_block_reader_create(&test_memory, wanted, 2, true);
+	Bytes		bytes = {NULL, 0, 0};
+	SthIndexEntry entry = make_batches(&bytes);
+	SthFault	fault;
+	uint32_t	rows;
+	int			good = 1;
+	int			same;
+
+	for (size_t i = 0; i < sizeof(skips) / sizeof(skips[0]); i++)
+	{
+		good &= sth_block_reader_load(reader, bytes.data, entry.len, &entry, &fault) == STH_CODEC_OK;
+		good &= count_batches(reader, skips[i], &same) == BATCH_ROWS && same;
+		good &= sth_block_reader_fault(reader, &fault) == STH_CODEC_OK;
+	}
+	ok(good, "batches have all rows, wherever they begin");
+
+	damage_note(&bytes, STH_BATCH_ROWS + 22);
+	entry = entry_of(bytes.data);
+	sth_block_reader_load(reader, bytes.data, entry.len, &entry, &fault);
+	rows = count_batches(reader, 0, &same);
+	ok(rows == STH_BATCH_ROWS + 22 && same &&
+	   sth_block_reader_fault(reader, &fault) == STH_CODEC_DAMAGED,
+	   "they end with the row before a damaged one");
+	sth_block_reader_load(reader, bytes.data, entry.len, &entry, &fault);
+	ok(!sth_block_reader_skip(reader, STH_BATCH_ROWS + 23) &&
+	   sth_block_reader_batch(reader)->nrows == 0, "which cannot be passed over");
+	sth_block_reader_free(reader);
+	free(bytes.data);
+}
+
 /* Adds a frame to a segment of other columns; what comes of it. */
 static SthCodecResult
 add_to(const SthSourceColumn *columns, int ncolumns, size_t len, int64_t offset)
@@ -665,6 +783,27 @@ test_failures(void)
 	free(bytes.data);
 }
 
+/* A reader that cannot be made leaves nothing behind. */
+static void
+test_reader_failures(void)
+{
+	SthColumnType column = simple_columns[0].column;
+	SthBlockReader *reader = NULL;
+	int			before = allocated;
+	long		n;
+	int			good = 1;
+
+	for (n = 0; reader == NULL && n < 100; n++)
+	{
+		allocations_left = n;
+		reader = sth_block_reader_create(&test_memory, &column, 1, true);
+		allocations_left = -1;
+		good &= reader != NULL || allocated == before;
+	}
+	ok(good && reader != NULL && n > 3, "a reader for which there is no memory leaves none behind");
+	sth_block_reader_free(reader);
+}
+
 int
 main(void)
 {
@@ -675,7 +814,9 @@ main(void)
 	test_small_blocks();
 	test_voids();
 	test_dropped();
+	test_batches();
 	test_refusals();
 	test_failures();
+	test_reader_failures();
 	return done_testing();
 }

@@ -109,7 +109,19 @@ sub stop { my ($self) = @_; return $self->end('radosgw', 'TERM'); }
 sub kill { my ($self) = @_; return $self->end('radosgw', 'KILL'); }
 
 # It keeps its connections and answers nothing, until resume().
-sub pause { my ($self) = @_; CORE::kill 'STOP', $self->{pid}{radosgw}; return; }
+sub pause
+{
+	my ($self) = @_;
+	my $pid = $self->{pid}{radosgw};
+
+	CORE::kill 'STOP', $pid;
+	# none of its threads runs any more
+	$self->wait_for('the gateway to stop', sub {
+		!grep { slurp($_) !~ /\) [Tt] / } glob "/proc/$pid/task/*/stat";
+	}, 'radosgw');
+	return;
+}
+
 sub resume { my ($self) = @_; CORE::kill 'CONT', $self->{pid}{radosgw}; return; }
 
 # --- its keys -----------------------------------------------------------------
@@ -268,9 +280,17 @@ sub free_ports
 
 sub uuid
 {
-	open my $file, '<', '/proc/sys/kernel/random/uuid' or die $!;
-	chomp(my $uuid = <$file>);
+	chomp(my $uuid = slurp('/proc/sys/kernel/random/uuid'));
 	return $uuid;
+}
+
+# A file's contents, as far as there are any.
+sub slurp
+{
+	my ($name) = @_;
+	open my $file, '<', $name or return '';
+	local $/;
+	return <$file> // '';
 }
 
 # Beside the logs of the test's servers, of which scripts/test prints the ends.
@@ -286,10 +306,9 @@ sub default_log
 sub last_words
 {
 	my ($self) = @_;
-	open my $file, '<', $self->{log} or return '';
-	my @lines = <$file>;
-	splice @lines, 0, -20;
-	return join '', @lines;
+	my @lines = split /^/, slurp($self->{log});
+
+	return join '', @lines > 20 ? @lines[ -20 .. -1 ] : @lines;
 }
 
 # --- processes ----------------------------------------------------------------
