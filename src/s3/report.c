@@ -140,7 +140,8 @@ hint(const SthS3Op *op)
 		case STH_S3_DENIED:
 			return hint_denied(problem);
 		case STH_S3_UNAVAILABLE:
-			return problem->status != 0 ? "The store may be overloaded or out of order: try again later." :
+			/* a good answer of which not all came, or that was another's */
+			return problem->status >= 300 ? "The store may be overloaded or out of order: try again later." :
 				hint_without_answer(op);
 		case STH_S3_REFUSED:
 			if (is_redirect(problem))
