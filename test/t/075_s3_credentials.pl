@@ -57,7 +57,7 @@ sub becomes
 	my ($wanted, $name) = @_;
 	my $got;
 
-	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	for (1 .. 3 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		$got = credentials('peek');
 		last if $got eq $wanted;
