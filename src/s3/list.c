@@ -98,7 +98,7 @@ on_list(SthS3Request *request)
 		item->size = list->listed.size;
 		item->modified = to_timestamp(list->listed.modified);
 	}
-	list->op.more = list->listing.more;
+	list->op.more = request->problem.result == STH_S3_OK && list->listing.more;
 	sth_s3_op_finish_as(&list->op, request);
 }
 
