@@ -357,6 +357,18 @@ sth_worker_is_parked(void)
 	return parked;
 }
 
+/* Do others wait for a worker to leave? */
+bool
+sth_worker_is_in_the_way(void)
+{
+	bool		wanted;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	wanted = shared->room_wanted > 0;
+	LWLockRelease(shared->lock);
+	return wanted;
+}
+
 /*
  * Asked by an idle worker: shall it leave, because others wait?  It has
  * something to do again at a time, or never if that is infinity.

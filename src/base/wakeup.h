@@ -56,6 +56,7 @@ extern Oid	sth_worker_attach(uint32 ticket);
 extern bool sth_worker_take_wake(void);
 extern void sth_worker_note_success(void);
 extern bool sth_worker_is_parked(void);
+extern bool sth_worker_is_in_the_way(void);
 extern bool sth_worker_makes_room(TimestampTz again);
 
 /* for the launcher */

@@ -69,11 +69,17 @@
 /* When to look again whether the extension stays, or a topic is free. */
 #define BUSY_MS 100
 
+/* So long a worker that is to leave waits for what does not get on. */
+#define FINISH_MS (10 * 1000)
+
 /* Objects on their way to buckets, or waiting for topics to be free. */
 static List *uploads = NIL;
 
 /* The log that the last object began with, so that all have their turn. */
 static int32 last_log = 0;
+
+/* Since when nothing new is begun that goes to a bucket; 0: it is. */
+static TimestampTz finishing = 0;
 
 static SthFlush *
 begin_flush(Oid tail)
@@ -495,9 +501,10 @@ sth_flush_turn(void)
 	busy = advance_uploads(tail);
 	if (!OidIsValid(tail))
 		return busy;
-	busy = Min(busy, sth_garbage_turn(tail));
+	if (finishing == 0 || sth_garbage_is_busy())
+		busy = Min(busy, sth_garbage_turn(tail));
 	/* none was taken up: the extension is on its way out, or back */
-	if (!make_next(tail))
+	if (finishing == 0 && !make_next(tail))
 		busy = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
 	return Min(next_due(tail), busy);
 }
@@ -507,6 +514,32 @@ bool
 sth_flush_is_busy(void)
 {
 	return uploads != NIL || sth_garbage_is_busy();
+}
+
+/*
+ * Begins nothing new, or does again.  A worker that is to make room for others
+ * first has what it has begun come to its end: if it left it behind, and so
+ * did each one after it, nothing would ever come to its end.
+ */
+void
+sth_flush_only_finish(bool only)
+{
+	if (!only)
+		finishing = 0;
+	else if (finishing == 0)
+		finishing = GetCurrentTimestamp();
+}
+
+/*
+ * May the worker leave that only finishes what it has begun?  A bucket that
+ * does not answer is not waited for: others have theirs.
+ */
+bool
+sth_flush_may_leave(void)
+{
+	return !sth_flush_is_busy() ||
+		(TimestampDifferenceExceeds(finishing, GetCurrentTimestamp(), FINISH_MS) &&
+		 !sth_store_is_moving());
 }
 
 /* Has anything arrived, so that a turn has something to do? */

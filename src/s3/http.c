@@ -768,3 +768,17 @@ sth_http_idle(const SthHttp *http)
 {
 	return sth_multi_waited() - http->mark;
 }
+
+/* Has anything moved in so many microseconds? */
+bool
+sth_http_moving(int64 time)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &running)
+	{
+		if (sth_http_idle(dlist_container(SthHttp, node, iter.cur)) < time)
+			return true;
+	}
+	return false;
+}

@@ -87,5 +87,6 @@ extern Size sth_http_received(const SthHttp *http);
 extern Size sth_http_sent(const SthHttp *http);
 extern bool sth_http_reused(const SthHttp *http);
 extern int64 sth_http_idle(const SthHttp *http);
+extern bool sth_http_moving(int64 time);
 
 #endif							/* STH_S3_HTTP_H */

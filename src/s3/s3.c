@@ -301,6 +301,13 @@ sth_s3_busy(void)
 	return sth_s3_requests_pending() || sth_http_busy();
 }
 
+/* Has anything of that got on in the last second? */
+bool
+sth_s3_moving(void)
+{
+	return sth_http_moving(INT64CONST(1000000));
+}
+
 /*
  * Drives all operations of this process, and waits until one of them has
  * ended (WL_SOCKET_READABLE), the latch is set (WL_LATCH_SET) or the time, in

@@ -131,6 +131,7 @@ extern void sth_s3_op_free(SthS3Op *op);
 
 extern void sth_s3_wait(SthS3Op *op, uint32 wait_event);
 extern bool sth_s3_busy(void);
+extern bool sth_s3_moving(void);
 extern int	sth_s3_drive(long timeout, uint32 wait_event);
 extern void sth_s3_report(const SthS3Op *op, int elevel);
 

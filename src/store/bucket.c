@@ -457,6 +457,13 @@ sth_store_is_busy(void)
 	return sth_s3_busy();
 }
 
+/* Does it get on? */
+bool
+sth_store_is_moving(void)
+{
+	return sth_s3_moving();
+}
+
 /*
  * Waits for the latch, for what is on its way, or for so many milliseconds;
  * returns as WaitLatch does.

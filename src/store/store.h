@@ -79,6 +79,7 @@ extern void sth_removal_check(const SthRemoval *removal);
 extern void sth_removal_end(SthRemoval *removal);
 
 extern bool sth_store_is_busy(void);
+extern bool sth_store_is_moving(void);
 extern int	sth_store_drive(long timeout, uint32 wait_event);
 
 #endif							/* STH_STORE_STORE_H */

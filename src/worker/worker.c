@@ -22,7 +22,8 @@
  *	   which follow at once.  In the first turn the tails of all logs are
  *	   looked at before;
  *	5. report statistics, and leave if the database is parked or, nothing
- *	   being left to do, if others wait for a worker.
+ *	   being left to do, if others wait for a worker.  What is on its way to a
+ *	   bucket is finished before, if it gets on, and nothing new is sent.
  *
  * Between turns it holds no transaction, snapshot or lock.  The look takes a
  * weak lock on the tail, without waiting, so as to see what a command that
@@ -90,6 +91,10 @@ static TimestampTz look_at = 0;
 
 /* When rows have waited long enough for their segment. */
 static TimestampTz flush_at = DT_NOEND;
+
+/* Others wait for a worker, and this one finishes what it has begun. */
+#define FINISHING_MS 200
+static bool finishing = false;
 
 /* Asks for the worker that will attach with the ticket; false: no slot. */
 bool
@@ -225,10 +230,23 @@ find_database_name(void)
 static long
 time_to_sleep(void)
 {
+	if (finishing)
+		return FINISHING_MS;
 	if (flush_at == DT_NOEND)
 		return try_again ? RETRY_MS : -1;
 	return Min(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), flush_at),
 			   try_again ? RETRY_MS : INT_MAX);
+}
+
+/* Do others need the worker more?  If so it is to leave. */
+static bool
+makes_room(void)
+{
+	finishing = sth_worker_is_in_the_way();
+	sth_flush_only_finish(finishing);
+	return finishing && sth_flush_may_leave() &&
+		sth_worker_makes_room(try_again || sth_flush_is_busy() ?
+							  GetCurrentTimestamp() : flush_at);
 }
 
 void
@@ -255,7 +273,7 @@ sth_worker_main(Datum arg)
 								 ALLOCSET_DEFAULT_SIZES);
 	while (!sth_worker_is_parked())
 	{
-		if (sth_worker_take_wake() || try_again || arrived ||
+		if (sth_worker_take_wake() || try_again || arrived || finishing ||
 			flush_at <= GetCurrentTimestamp())
 		{
 			bool		stays;
@@ -269,8 +287,7 @@ sth_worker_main(Datum arg)
 			if (!stays)
 				break;
 		}
-		if (sth_worker_makes_room(try_again || sth_flush_is_busy() ?
-								  GetCurrentTimestamp() : flush_at))
+		if (makes_room())
 			break;
 		arrived = sth_flush_wait(time_to_sleep(),
 								 sth_wait_event(STH_WAIT_IN_WORKER));

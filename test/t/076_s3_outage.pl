@@ -64,7 +64,7 @@ sub rows_hold
 		is(sql("SELECT count(*) FROM ((SELECT n, s FROM $topic EXCEPT ALL TABLE ${topic}_twin) UNION ALL (TABLE ${topic}_twin EXCEPT ALL SELECT n, s FROM $topic)) x"),
 			0, "$what: every row of $topic is there once, as it was");
 	}
-	is(sql('SELECT * FROM streamhouse.verify()'), '', "$what: verify() finds nothing");
+	is(sql("SELECT v.* FROM unnest('{" . join(',', @topics) . "}'::regclass[]) r, streamhouse.verify(r) v"), '', "$what: verify() finds nothing");
 	return;
 }
 
@@ -97,17 +97,18 @@ ok($node->poll_query_until('postgres', "SELECT ($uploading) = 1"), 'an object is
 my $worker = worker_of($node, 'postgres');
 sql('CREATE FOREIGN TABLE t2 (n int) SERVER lake; INSERT INTO t2 SELECT generate_series(1, 100)');
 ok($node->poll_query_until('postgres', "SELECT ($uploading) = 2"), 'a second one');
-sql('CREATE FOREIGN TABLE t3 (n int) SERVER lake; INSERT INTO t3 SELECT generate_series(1, 100)');
+create_topic('t3', 'lake');
+sql('CALL add_t3(100)');
 is(sql('CALL add_t(1000)'), '', 'producers go on');
 is(sql('CALL add_o(1000)') . sql(q{SELECT streamhouse.flush('o')}), '', 'a topic of another server is flushed');
 is(sql('CALL add_e(1000)') . sql(q{SELECT streamhouse.flush('e')}), '', 'one in the database, too');
-is(sql('SELECT count(*), count(DISTINCT _offset) FROM o') . sql('SELECT count(*), count(DISTINCT _offset) FROM e'), '2000|20002000|2000', 'and can be read');
+is(sql('SELECT count(*), count(DISTINCT n) FROM o UNION ALL SELECT count(*), count(DISTINCT n) FROM e'), "2000|2000\n2000|2000", 'and can be read');
 is(sql($uploading), 2, 'the server has not more than two on their way');
 SKIP:
 {
 	skip 'the build has no failpoints', 1 unless $failpoints;
-	sql(q{SET streamhouse.failpoint = 'sequenced:error'; INSERT INTO t3 (n) VALUES (1), (2), (3)});
-	sql('INSERT INTO t3 (n) VALUES (4)');
+	sql(q{SET streamhouse.failpoint = 'sequenced:error'; CALL add_t3(3)});
+	sql('CALL add_t3(1)');
 	ok($node->poll_query_until('postgres', q{SELECT stable_offset = next_offset FROM streamhouse.logs WHERE topic = 't3'::regclass}), 'gaps are closed');
 }
 fails_with($node, q{SET statement_timeout = '300ms'; SELECT streamhouse.flush('t2')}, '57014', 'canceling statement', 'who waits for it can be cancelled');
@@ -138,7 +139,68 @@ $node->restart;
 pass('the server restarts');
 rows_hold('while it lasts', qw(o e));
 $proxy->clear;
-is_well('after a store that did not answer', qw(t o e));
-is(sql('SELECT count(*), count(DISTINCT n) FROM t3'), ($failpoints ? '101|100' : '100|100'), 'every row of t3 as well');
+is_well('after a store that did not answer', qw(t o e t3));
 
+# --- a store that is away for long -------------------------------------------------
+
+# What waits of its topics is limited.
+my $small = '4MB';
+sql("ALTER SYSTEM SET streamhouse.max_tail_size = '$small'; ALTER SYSTEM SET streamhouse.segment_size = '256kB'");
+sql(q{ALTER SERVER lake OPTIONS (SET connect_timeout '1s', SET request_timeout '1s', SET retry_timeout '1s')});
+sql(q{ALTER SERVER other OPTIONS (ADD retry_timeout '300ms')});
+$node->reload;
+ok($node->poll_query_until('postgres', qq{SELECT current_setting('streamhouse.max_tail_size') = '$small'}), 'little may wait');
+my $too_much = 'cannot produce to topic "t" because too much waits to be written to segments';
+my $segments = sql(q{SELECT count(*) FROM streamhouse.segments WHERE topic = 't'::regclass});
+$proxy->refuse;
+my $n = 0;
+$n++ while $n < 40 && sql('CALL add_t(5000)') eq '';
+cmp_ok($n, '<', 20, 'producers are refused in the end');
+cmp_ok($n, '>', 2, 'not before much waits');
+my $error = error_of($node, 'CALL add_t(5000)');
+like($error, qr/ERROR:  53100: $too_much\n/, 'with an error');
+like($error, qr/DETAIL:  Of the topics of server "lake" \d+ kB wait in the tail, this transaction has \d+ (?:kB|bytes), and streamhouse.max_tail_size is 4096 kB\. The last failure: could not write "lake\/data\/[^"]+" in bucket "streamhouse-test" of server "lake": \S/, 'that says how much waits, and why');
+like($error, qr/HINT:  Segments cannot be written: see to the cause/, 'and what to do');
+is(sql(q{SELECT count(*) FROM streamhouse.segments WHERE topic = 't'::regclass}), $segments, 'nothing was written meanwhile');
+my ($rows, $twins) = (sql('SELECT count(*) FROM t_twin'), sql(q{SELECT sum(next_offset) FROM streamhouse.logs WHERE topic = 't'::regclass}));
+is($rows, $twins, 'what was refused is not there');
+
+# it is the server's own limit, and its own reason
+is(join('', map { sql('CALL add_o(5000)') } 1 .. 10), '', 'topics of another server go on');
+is(join('', map { sql('CALL add_e(5000)') } 1 .. 10), '', 'those in the database, too');
+my $endpoint = $gateway->endpoint;
+sql(q{ALTER SERVER other OPTIONS (SET endpoint 'http://127.0.0.1:1')});
+sql('CALL add_o(10)');
+fails_with($node, q{SELECT streamhouse.flush('o')}, '55000', qr/could not write a segment of partition 0 of topic "o"\nDETAIL:  could not write "other\/data/, 'another server has its own troubles');
+like(error_of($node, 'CALL add_t(5000)'), qr/DETAIL:.* The last failure: could not write "lake\//, 'which are not told as this one\'s');
+sql("ALTER SERVER other OPTIONS (SET endpoint '$endpoint')");
+
+# slowed before: seen, cancelled
+my $slow = $node->background_psql('postgres', on_error_stop => 0);
+$slow->query_until(qr/begun/, "\\echo begun\nDO \$\$ BEGIN FOR i IN 1 .. 10000 LOOP CALL add_t(1); END LOOP; END \$\$;\n");
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active' AND wait_event IN ('Extension', 'StreamhouseProduceSlow')}), 'producers are slowed');
+sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'}), 'and can be cancelled');
+$slow->quit;
+
+# back: what waits is written while producers go on
+my $stop = $node->basedir . '/stop';
+my @producers = map {
+	my $script = "while [ ! -e $stop ]; do echo 'CALL add_t(200);'; sleep 0.01; done";
+	IPC::Run::start([ 'sh', '-c', "($script) | psql -XqAt -d '" . $node->connstr('postgres') . "' -f - 2>&1 | grep -v -e 53100 -e 'too much waits' -e DETAIL -e HINT" ],
+		'<', '/dev/null', '>', $node->basedir . "/producer$_")
+} 1 .. 3;
+my $backlog = sql(q{SELECT sum(tail_bytes) FROM streamhouse.logs WHERE topic = 't'::regclass});
+$worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'streamhouse worker' AND datname = 'postgres'});
+$proxy->accept;
+ok($node->poll_query_until('postgres', "SELECT sum(tail_bytes) < $backlog / 2 FROM streamhouse.logs WHERE topic = 't'::regclass"), 'when it is back, what waits is written');
+$rows = sql('SELECT count(*) FROM t_twin');
+ok($node->poll_query_until('postgres', "SELECT count(*) > $rows + 10000 FROM t_twin"), 'and producers go on');
+append_to_file($stop, '');
+$_->finish for @producers;
+is(join('', map { slurp_file($node->basedir . "/producer$_") } 1 .. 3), '', 'no other error has met them');
+is(sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'streamhouse worker' AND datname = 'postgres'}), $worker, 'the worker is the same');
+is_well('after an outage', qw(t o e t3));
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal/, 'nothing crashed');
+$node->stop;
 done_testing();
