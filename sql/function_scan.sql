@@ -145,6 +145,7 @@ SELECT compared($$SELECT n FROM ROWS FROM (read(NULL::t, 0, 4, 2))$$);
 SELECT compared($$SELECT (read(NULL::t, 0, 4, 2)).n$$);
 SELECT compared($$SELECT n FROM small JOIN poll('g', NULL::t, 9) ON id = n FOR UPDATE OF small$$);
 SELECT compared($$UPDATE small SET kind = v FROM poll('g', NULL::t, 9) WHERE id = n RETURNING small.*$$);
+SELECT compared($$UPDATE small SET kind = v FROM (SELECT n, v FROM poll('g', NULL::t, 2) UNION ALL SELECT n, v FROM poll('g', NULL::t, 7)) x WHERE id = n RETURNING small.*$$);
 SELECT compared($$DELETE FROM small USING poll('g', NULL::t, 9) WHERE id = n RETURNING small.*$$);
 SELECT scans($$MERGE INTO small USING poll('g', NULL::t, 9) p ON id = p.n WHEN MATCHED THEN UPDATE SET kind = p.v WHEN NOT MATCHED THEN DO NOTHING$$);
 SELECT outcome($$SELECT * FROM poll('g', NULL::t) AS x (a int)$$);

@@ -261,6 +261,19 @@ TRUNCATE t;
 SELECT count(*) AS objects FROM streamhouse.object JOIN object_ids USING (object_id);
 SELECT count(*) AS data FROM streamhouse.object_data JOIN object_ids USING (object_id);
 
+-- what a session keeps of blocks is bounded, whatever a reader ended with
+CREATE FOREIGN TABLE wide (n int, value text) SERVER streamhouse;
+INSERT INTO wide SELECT n, repeat(chr(64 + n), n * 100000) FROM generate_series(1, 5) n;
+INSERT INTO wide VALUES (60, repeat('wide', 1500000));
+SELECT streamhouse.flush('wide');
+SELECT n, length(value), md5(value) = md5(repeat(chr(64 + n), n * 100000)) AS same FROM wide WHERE n < 60;
+SELECT sum(length(value) / (n - 3)) FROM wide;
+SELECT a.n, a.value = b.value AS same FROM wide a JOIN wide b USING (n) ORDER BY n;
+SELECT (SELECT length(value) FROM wide LIMIT 1), count(*) FROM streamhouse.read(NULL::wide, 0, 1);
+SELECT coalesce(sum(total_bytes), 0) <= 9000000 AS bounded
+FROM pg_backend_memory_contexts WHERE name = 'streamhouse block';
+DROP FOREIGN TABLE wide;
+
 -- what may be asked for
 \set VERBOSITY default
 ALTER FOREIGN TABLE t OPTIONS (SET segment_size '63kB');

@@ -88,6 +88,7 @@ struct SthPendingTopic
 	LogRows   **logs;			/* by partition; NULL: no row yet */
 	int			ncolumns;
 	SthColumn  *columns;
+	bool		stale;			/* some logs may have other columns */
 	int			segment_size;
 	int			flush_interval;
 	Oid			server;
@@ -153,7 +154,8 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 	pending->segment_size = topic->segment_size;
 	pending->flush_interval = topic->flush_interval;
 	pending->server = topic->server;
-	if (pending->columns == NULL || !columns_equal(pending, topic))
+	if (pending->columns == NULL || pending->stale ||
+		!columns_equal(pending, topic))
 	{
 		SthColumn  *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumn));
 
@@ -163,8 +165,11 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 				sth_rows_set_columns(pending->logs[i]->public.rows,
 									 topic->ncolumns, columns);
 		/* last: an error before may be caught, and then all is done again */
+		if (pending->columns != NULL)
+			pfree(pending->columns);
 		pending->columns = columns;
 		pending->ncolumns = topic->ncolumns;
+		pending->stale = false;
 	}
 	if (pending->npartitions != topic->npartitions)
 	{
@@ -520,7 +525,7 @@ put_back(SubTransactionId id)
 			(void) forget_own_rows(now, TopSubTransactionId);
 		pending->logs[item->partition] = item->log;
 		/* the columns may have changed meanwhile, and again */
-		pending->columns = NULL;
+		pending->stale = true;
 		set_aside = item->below;
 		pfree(item);
 	}

@@ -134,6 +134,15 @@ trim_scratch(void)
 	}
 }
 
+static void
+free_columns(SthRows *rows)
+{
+	pfree(rows->columns);
+	pfree(rows->frame_columns);
+	pfree(rows->plain);
+	pfree(rows->present);
+}
+
 static Size
 full_at(void)
 {
@@ -161,6 +170,8 @@ sth_rows_set_columns(SthRows *rows, int ncolumns, const SthColumn *columns)
 		frame_columns[i].typmod = columns[i].typmod;
 	}
 	/* all at once: an error may be caught */
+	if (rows->columns != NULL)
+		free_columns(rows);
 	rows->ncolumns = ncolumns;
 	rows->columns = copy;
 	rows->frame_columns = frame_columns;
@@ -646,11 +657,8 @@ sth_rows_free(SthRows *rows)
 	pfree(rows->times);
 	pfree(rows->row_pos);
 	pfree(rows->row_len);
-	pfree(rows->present);
 	pfree(rows->data);
-	pfree(rows->columns);
-	pfree(rows->frame_columns);
-	pfree(rows->plain);
+	free_columns(rows);
 	pfree(rows);
 }
 

@@ -164,6 +164,7 @@ typedef struct SthS3Put
 	int			npieces;
 	Size		len;
 	bool		create_once;
+	int			attempts;		/* of all that was tried, for the pauses */
 	char		id[33];			/* stored with the object */
 	char		crc[STH_S3_CRC_LEN];
 	struct SthS3Multipart *multipart;	/* NULL: in one piece */

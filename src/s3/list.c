@@ -7,6 +7,10 @@
  * keys is seen.  The next page begins behind the last key of this one, so no
  * token of the store's has to be kept.
  *
+ * Who lists may delete what is listed, or go on until there is no more.  So
+ * keys that were not asked for, or that do not come in order, and a page that
+ * says there is more but has no key to go on from, are no listing.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -29,6 +33,26 @@ typedef struct List
 	SthListed	listed;
 } List;
 
+/* Reads the listing to its end. */
+static bool
+is_asked_for(List *list)
+{
+	Size		prefix_len = strlen(list->op.key);
+	char		last[STH_S3_MAX_KEY + 1];
+	int			n = 0;
+
+	strlcpy(last, list->start_after != NULL ? list->start_after : "", sizeof(last));
+	while (sth_listing_next(&list->listing, &list->listed) == STH_ANSWER_OK)
+	{
+		if (strncmp(list->listed.key, list->op.key, prefix_len) != 0 ||
+			strcmp(list->listed.key, last) <= 0)
+			return false;
+		strlcpy(last, list->listed.key, sizeof(last));
+		n++;
+	}
+	return n > 0 || !list->listing.more;
+}
+
 static const char *
 check_list(SthS3Request *request)
 {
@@ -36,6 +60,10 @@ check_list(SthS3Request *request)
 	Size		len;
 	const char *body = sth_http_body(request->http, &len);
 
+	if (sth_listing_begin(&list->listing, body, len) != STH_ANSWER_OK)
+		return "the answer is not a listing";
+	if (!is_asked_for(list))
+		return "the answer is not the listing that was asked for";
 	return sth_listing_begin(&list->listing, body, len) == STH_ANSWER_OK ? NULL :
 		"the answer is not a listing";
 }
@@ -70,7 +98,7 @@ on_list(SthS3Request *request)
 		item->size = list->listed.size;
 		item->modified = to_timestamp(list->listed.modified);
 	}
-	list->op.more = list->listing.more;
+	list->op.more = request->problem.result == STH_S3_OK && list->listing.more;
 	sth_s3_op_finish_as(&list->op, request);
 }
 

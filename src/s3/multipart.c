@@ -437,6 +437,7 @@ on_begun(SthS3Request *request)
 		sth_s3_op_finish_as(&put->op, request);
 		return;
 	}
+	put->attempts = request->attempts;
 	put->multipart->abort = make_abort(put, put->multipart->upload_id);
 	send_parts(put);
 }
@@ -476,6 +477,7 @@ sth_s3_multipart_begin(SthS3Put *put)
 		sth_s3_request_header(request, "x-amz-checksum-algorithm", "CRC32C");
 	sth_s3_request_body(request, NULL, 0, 0, 0);
 	request->check = check_begin;
+	request->attempts = put->attempts;
 	sth_s3_request_send(request);
 	MemoryContextSwitchTo(old);
 }

@@ -114,6 +114,7 @@ on_put(SthS3Request *request)
 	SthS3Put   *put = request->arg;
 
 	put->op.problem = request->problem;
+	put->attempts = request->attempts;
 	if (request->problem.result == STH_S3_EXISTS)
 		sth_s3_put_settle(put);
 	else
@@ -139,6 +140,7 @@ put_whole(SthS3Put *put)
 	}
 	sth_s3_request_body(request, put->pieces, put->npieces, 0, put->len);
 	request->check = check_put;
+	request->attempts = put->attempts;
 	sth_s3_request_send(request);
 }
 

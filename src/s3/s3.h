@@ -18,6 +18,11 @@
  * put whose answer was lost, or which must be the first of its key, was its
  * own.  Whatever the network does is a result, not an error.
  *
+ * Nothing moves but in these calls, and the limits of time (settings) go by
+ * the time that is spent waiting in them.  A request leaves when it is begun,
+ * if it may; who has begun some ahead and has other work should call
+ * sth_s3_drive(0) now and then.
+ *
  * An operation belongs to the memory context that it was begun in: when that
  * goes, by an error or a cancel, nothing of it is left.
  *

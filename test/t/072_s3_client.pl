@@ -17,7 +17,7 @@ plan skip_all => 'not installed: ' . Gateway->missing if Gateway->missing;
 
 # a proxy in the environment is nobody's business
 $ENV{http_proxy} = $ENV{https_proxy} = $ENV{all_proxy} = 'http://127.0.0.1:1';
-my $node = new_server('main');
+my $node = new_server('main', 'max_prepared_transactions = 1');
 delete @ENV{qw(http_proxy https_proxy all_proxy)};
 my $gateway = Gateway->new;
 my $store = $gateway->client;
@@ -315,6 +315,22 @@ sql('CREATE ROLE guest LOGIN');
 is(sql(q{SET ROLE guest; SELECT server FROM streamhouse.stat_servers ORDER BY 1}), 'streamhouse', 'a user sees the servers that he may use');
 is(sql(q{SET ROLE guest; SELECT breaker FROM streamhouse.server_health((SELECT oid FROM pg_foreign_server WHERE srvname = 'lake'))}), '', 'and asks in vain for another');
 is(sql(q{GRANT USAGE ON FOREIGN SERVER lake TO guest; SET ROLE guest; SELECT server FROM streamhouse.stat_servers ORDER BY 1}), "lake\nstreamhouse", 'until it is granted');
+
+# room for 128 servers, which a drop gives back
+sql(q{CREATE DATABASE beside});
+sql(q{CREATE EXTENSION streamhouse; CREATE FUNCTION s3(settings text, command text, key text, data bytea, n bigint, m bigint)
+	RETURNS text LANGUAGE c AS 'streamhouse', 'sth_testing_s3'}, 'beside');
+my $open = $s3->sql('get', settings => q{server=%d}) =~ s/'([^']*)%d'/'$1' || i/r;
+is(sql("SELECT count($open) FROM generate_series(1, 128) i", 'beside'), 128, 'as many servers are used as there is room for');
+sql('DROP SERVER lake2; CREATE SERVER lake2 FOREIGN DATA WRAPPER streamhouse; CREATE SERVER lake3 FOREIGN DATA WRAPPER streamhouse');
+sql("SELECT count($open) FROM generate_series(1, 128) i", 'beside');
+my $lake3 = q{SELECT puts, breaker, stats_reset IS NULL FROM streamhouse.stat_servers WHERE server = 'lake3'};
+$use->('lake3');
+is(s3('put', key => 'uncounted', data => 'x') . '|' . sql($lake3), 'ok|||t', 'one more is used, but not counted');
+sql('DROP DATABASE beside');
+is(s3('put', key => 'counted', data => 'x') . '|' . sql($lake3), 'ok|1|closed|f', 'DROP DATABASE gives room back');
+like(sql(q{BEGIN; DROP SERVER lake3; PREPARE TRANSACTION 'p'}) . sql(q{ROLLBACK PREPARED 'p'}), qr/^$/, 'a server may be dropped in a prepared transaction');
+is(sql($lake3), '||t', 'which forgets what was counted');
 
 # the gateway dies
 $gateway->kill;
