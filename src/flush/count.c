@@ -15,6 +15,7 @@
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "flush/count.h"
+#include "foreign/foreign.h"
 #include "log/failures.h"
 #include "storage/lmgr.h"
 #include "utils/timestamp.h"
@@ -61,5 +62,5 @@ sth_flush_count_failure(int32 topic_id, const ErrorData *error)
 		!OidIsValid(sth_topic_relid(topic_id)))
 		return;
 	sth_tally_of(tail, topic_id, STH_STATS_FLUSHES)->counters[STH_FLUSH_FAILURES]++;
-	sth_failures_note(tail, topic_id, error);
+	sth_failures_note(tail, GetForeignServerIdByRelId(relid), topic_id, error);
 }

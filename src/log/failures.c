@@ -33,6 +33,7 @@ typedef struct FailureEntry
 {
 	Oid			database;
 	Oid			tail;			/* new with every CREATE EXTENSION */
+	Oid			server;			/* of the topic */
 	int32		topic_id;
 	SthFailure	failure;		/* at 0: none */
 } FailureEntry;
@@ -72,12 +73,14 @@ sth_failures_init(void)
 	sth_shmem_register(request_shmem, startup_shmem);
 }
 
-/* Is it of this topic, or, if that is 0, of any? */
+/* Is it of this server and topic?  InvalidOid and 0: of any. */
 static bool
-matches(const FailureEntry *entry, Oid tail, int32 topic_id)
+matches(const FailureEntry *entry, Oid tail, Oid server, int32 topic_id)
 {
 	return entry->failure.at != 0 && entry->database == MyDatabaseId &&
-		entry->tail == tail && (topic_id == 0 || entry->topic_id == topic_id);
+		entry->tail == tail &&
+		(!OidIsValid(server) || entry->server == server) &&
+		(topic_id == 0 || entry->topic_id == topic_id);
 }
 
 /* The place of a topic, or the one that was taken longest ago. */
@@ -90,7 +93,7 @@ choose_entry(Oid tail, int32 topic_id)
 	{
 		FailureEntry *entry = &shared->entries[i];
 
-		if (matches(entry, tail, topic_id))
+		if (matches(entry, tail, InvalidOid, topic_id))
 			return entry;
 		if (entry->failure.at < oldest->failure.at)
 			oldest = entry;
@@ -98,9 +101,9 @@ choose_entry(Oid tail, int32 topic_id)
 	return oldest;
 }
 
-/* A flush of a topic has failed. */
+/* A flush of a topic of a server has failed. */
 void
-sth_failures_note(Oid tail, int32 topic_id, const ErrorData *error)
+sth_failures_note(Oid tail, Oid server, int32 topic_id, const ErrorData *error)
 {
 	const char *detail = error->detail ? error->detail : "";
 	char	   *text = psprintf("%s%s%s", error->message,
@@ -112,6 +115,7 @@ sth_failures_note(Oid tail, int32 topic_id, const ErrorData *error)
 	entry = choose_entry(tail, topic_id);
 	entry->database = MyDatabaseId;
 	entry->tail = tail;
+	entry->server = server;
 	entry->topic_id = topic_id;
 	entry->failure.at = GetCurrentTimestamp();
 	memcpy(entry->failure.message, text, len);
@@ -122,12 +126,12 @@ sth_failures_note(Oid tail, int32 topic_id, const ErrorData *error)
 
 /* The last of the failures that match; false if there is none. */
 static bool
-find_last(Oid tail, int32 topic_id, SthFailure *failure)
+find_last(Oid tail, Oid server, int32 topic_id, SthFailure *failure)
 {
 	failure->at = 0;
 	LWLockAcquire(shared->lock, LW_SHARED);
 	for (int i = 0; i < MAX_FAILURES; i++)
-		if (matches(&shared->entries[i], tail, topic_id) &&
+		if (matches(&shared->entries[i], tail, server, topic_id) &&
 			shared->entries[i].failure.at > failure->at)
 			*failure = shared->entries[i].failure;
 	LWLockRelease(shared->lock);
@@ -138,14 +142,14 @@ find_last(Oid tail, int32 topic_id, SthFailure *failure)
 bool
 sth_failures_of_topic(Oid tail, int32 topic_id, SthFailure *failure)
 {
-	return find_last(tail, topic_id, failure);
+	return find_last(tail, InvalidOid, topic_id, failure);
 }
 
-/* Likewise, of any topic. */
+/* Likewise, of any topic of a server. */
 bool
-sth_failures_of_database(Oid tail, SthFailure *failure)
+sth_failures_of_server(Oid tail, Oid server, SthFailure *failure)
 {
-	return find_last(tail, 0, failure);
+	return find_last(tail, server, 0, failure);
 }
 
 /* Forgets the last failure of a topic of this database; 0: of all. */
@@ -154,7 +158,7 @@ sth_failures_forget(Oid tail, int32 topic_id)
 {
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < MAX_FAILURES; i++)
-		if (matches(&shared->entries[i], tail, topic_id))
+		if (matches(&shared->entries[i], tail, InvalidOid, topic_id))
 			shared->entries[i].failure.at = 0;
 	LWLockRelease(shared->lock);
 }

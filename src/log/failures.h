@@ -21,10 +21,11 @@ typedef struct SthFailure
 } SthFailure;
 
 extern void sth_failures_init(void);
-extern void sth_failures_note(Oid tail, int32 topic_id, const ErrorData *error);
+extern void sth_failures_note(Oid tail, Oid server, int32 topic_id,
+							  const ErrorData *error);
 extern bool sth_failures_of_topic(Oid tail, int32 topic_id,
 								  SthFailure *failure);
-extern bool sth_failures_of_database(Oid tail, SthFailure *failure);
+extern bool sth_failures_of_server(Oid tail, Oid server, SthFailure *failure);
 extern void sth_failures_forget(Oid tail, int32 topic_id);
 
 #endif							/* STH_LOG_FAILURES_H */

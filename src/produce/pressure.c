@@ -74,8 +74,8 @@ static void
 refuse(Relation rel, Oid server, int64 size, int64 written)
 {
 	SthFailure	failure;
-	bool		has_failed = sth_failures_of_database(sth_relations()->tail,
-													  &failure);
+	bool		has_failed = sth_failures_of_server(sth_relations()->tail,
+													server, &failure);
 
 	has_failed = has_failed &&
 		!TimestampDifferenceExceeds(failure.at, GetCurrentTimestamp(), REASON_MS);
