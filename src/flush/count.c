@@ -15,7 +15,7 @@
 #include "catalog/relations.h"
 #include "catalog/topic.h"
 #include "flush/count.h"
-#include "foreign/foreign.h"
+#include "foreign/fdwapi.h"
 #include "log/failures.h"
 #include "storage/lmgr.h"
 #include "utils/timestamp.h"
