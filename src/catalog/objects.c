@@ -10,13 +10,13 @@
  *		uploading ──► live ──► garbage ──► gone
  *			└───────► orphan ─────────────► gone
  *
- * An object goes with its last segment.  Two transactions that each delete
- * one of the last two segments of an object in the database see the other's
- * still there, and leave it: the worker looks for such objects when it starts.
+ * One in a bucket is live when all of its segments are known.  While it is
+ * uploading some may be, if the topics of others were locked: so what is given
+ * up becomes live if a segment is in it.
  *
- * Locking: who changes the state of a live object in a bucket, or relies on
- * it, has the lock of sth_object_lock() and looks after he got it.  So no
- * segment gets into an object that becomes garbage.
+ * A live object goes with its last segment.  Two transactions that each delete
+ * one of the last two segments see the other's still there, and leave it: the
+ * worker looks for such objects when it starts, and now and then.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +34,6 @@
 #include "catalog/relations.h"
 #include "catalog/segments.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -128,21 +127,6 @@ set_state(Relation rel, HeapTuple tuple, char state)
 	heap_freetuple(tuple);
 }
 
-/*
- * Locks an object in a bucket until the transaction ends.  False if that
- * cannot be had at once, unless it may wait.
- */
-bool
-sth_object_lock(int64 object_id, bool may_wait)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, sth_relations()->object,
-					   (uint32) object_id, 0);
-	return LockAcquire(&tag, ExclusiveLock, false, !may_wait) !=
-		LOCKACQUIRE_NOT_AVAIL;
-}
-
 /* Changes the state of an object; false if it is another, or there is none. */
 bool
 sth_object_change(int64 object_id, char from, char to)
@@ -182,12 +166,6 @@ sth_object_forget_unused(int64 object_id)
 
 	CommandCounterIncrement();
 	snapshot = sth_fresh_snapshot();
-	if (sth_object_key(object_id, snapshot) != NULL)
-	{
-		UnregisterSnapshot(snapshot);
-		(void) sth_object_lock(object_id, true);
-		snapshot = sth_fresh_snapshot();
-	}
 	scan = begin_scan(object_id, RowExclusiveLock, snapshot);
 	tuple = sth_catalog_next(scan);
 	if (tuple != NULL &&
@@ -271,25 +249,37 @@ sth_objects_unused(void)
 	return objects;
 }
 
+/* An upload is over before all segments of the object were made known. */
 static bool
-orphan_upload(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
+give_up(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
 {
-	if (((FormData_sth_object *) GETSTRUCT(tuple))->state == STH_OBJECT_UPLOADING)
-	{
-		set_state(rel, tuple, STH_OBJECT_ORPHAN);
-		(*(int *) arg)++;
-	}
+	FormData_sth_object *form = (FormData_sth_object *) GETSTRUCT(tuple);
+
+	if (form->state == STH_OBJECT_UPLOADING)
+		set_state(rel, tuple, sth_segments_use(form->object_id, snapshot) ?
+				  STH_OBJECT_LIVE : STH_OBJECT_ORPHAN);
 	return true;
 }
 
-/* What is uploading is not any more: nobody is there to do it. */
-int
-sth_objects_orphan_uploads(void)
+/* The worker cannot go on with an object. */
+void
+sth_object_give_up(int64 object_id)
 {
-	int			n = 0;
+	Snapshot	snapshot = sth_fresh_snapshot();
+	SthCatalogScan *scan = begin_scan(object_id, RowExclusiveLock, snapshot);
+	HeapTuple	tuple = sth_catalog_next(scan);
 
-	for_each_object(RowExclusiveLock, orphan_upload, &n);
-	return n;
+	if (tuple != NULL)
+		(void) give_up(sth_catalog_relation(scan), tuple, snapshot, NULL);
+	sth_catalog_end(scan);
+	UnregisterSnapshot(snapshot);
+}
+
+/* What is uploading is not any more: nobody is there to do it. */
+void
+sth_objects_give_up(void)
+{
+	for_each_object(RowExclusiveLock, give_up, NULL);
 }
 
 static bool
@@ -372,44 +362,33 @@ typedef struct DeadObjects
 	List	   *objects;
 	int			max;
 	Oid			server;
-	TimestampTz orphaned_before;
-	TimestampTz garbage_before;
 	TransactionId horizon;		/* nobody sees what was before this */
-	bool		(*may_delete) (const char *key, void *arg);
+	SthMayDelete may_delete;
 	void	   *arg;
 } DeadObjects;
-
-static bool
-is_dead(const DeadObjects *dead, HeapTuple tuple)
-{
-	FormData_sth_object *form = (FormData_sth_object *) GETSTRUCT(tuple);
-
-	if (form->server != dead->server)
-		return false;
-	if (form->state == STH_OBJECT_ORPHAN)
-		return form->changed_at <= dead->orphaned_before;
-	return form->state == STH_OBJECT_GARBAGE &&
-		form->changed_at <= dead->garbage_before &&
-		TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data),
-							  dead->horizon);
-}
 
 static bool
 list_dead(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
 {
 	DeadObjects *dead = arg;
+	FormData_sth_object *form = (FormData_sth_object *) GETSTRUCT(tuple);
 	SthDeadObject *item;
 	char	   *key;
 
-	if (!is_dead(dead, tuple) || (key = get_key(rel, tuple)) == NULL)
+	if (form->server != dead->server ||
+		(form->state != STH_OBJECT_ORPHAN &&
+		 (form->state != STH_OBJECT_GARBAGE ||
+		  !TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data),
+								 dead->horizon))) ||
+		(key = get_key(rel, tuple)) == NULL)
 		return true;
-	if (!dead->may_delete(key, dead->arg))
+	if (!dead->may_delete(key, form->state, form->changed_at, dead->arg))
 	{
 		pfree(key);
 		return true;
 	}
 	item = palloc(sizeof(SthDeadObject));
-	item->object_id = ((FormData_sth_object *) GETSTRUCT(tuple))->object_id;
+	item->object_id = form->object_id;
 	item->key = key;
 	dead->objects = lappend(dead->objects, item);
 	return list_length(dead->objects) < dead->max;
@@ -417,18 +396,14 @@ list_dead(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
 
 /*
  * Objects in the bucket of a server that nobody needs any more, as
- * SthDeadObjects: uploads given up before one time, and garbage since before
- * the other, in which no transaction that is still on can see a segment.
- * 'may_delete' says by the key whether it may be one.
+ * SthDeadObjects: uploads given up, and garbage, in which no transaction that
+ * is still on can see a segment.  'may_delete' says of each whether it may be
+ * one.
  */
 List *
-sth_objects_dead(Oid server, TimestampTz orphaned_before,
-				 TimestampTz garbage_before,
-				 bool (*may_delete) (const char *key, void *arg),
-				 void *arg, int max)
+sth_objects_dead(Oid server, SthMayDelete may_delete, void *arg, int max)
 {
-	DeadObjects dead = {NIL, max, server, orphaned_before, garbage_before, 0,
-	may_delete, arg};
+	DeadObjects dead = {NIL, max, server, 0, may_delete, arg};
 	Relation	rel = table_open(sth_relations()->object, AccessShareLock);
 
 	dead.horizon = GetOldestNonRemovableTransactionId(rel);

@@ -46,23 +46,25 @@ typedef struct SthDeadObject
 	char	   *key;
 } SthDeadObject;
 
+/* May an object in this state since then be deleted? */
+typedef bool (*SthMayDelete) (const char *key, char state, TimestampTz since,
+							  void *arg);
+
 extern bool sth_object_find(int64 object_id, Snapshot snapshot,
 							FormData_sth_object *object);
 extern char *sth_object_key(int64 object_id, Snapshot snapshot);
 extern void sth_object_insert(const FormData_sth_object *object,
 							  const char *key);
-extern bool sth_object_lock(int64 object_id, bool may_wait);
 extern bool sth_object_change(int64 object_id, char from, char to);
 extern bool sth_object_forget_unused(int64 object_id);
 extern void sth_object_delete(int64 object_id);
 extern List *sth_objects_unused(void);
-extern int	sth_objects_orphan_uploads(void);
+extern void sth_object_give_up(int64 object_id);
+extern void sth_objects_give_up(void);
 extern List *sth_objects_servers(void);
 extern bool sth_server_has_objects(Oid server);
 extern int	sth_objects_forget_server(Oid server);
-extern List *sth_objects_dead(Oid server, TimestampTz orphaned_before,
-							  TimestampTz garbage_before,
-							  bool (*may_delete) (const char *key, void *arg),
-							  void *arg, int max);
+extern List *sth_objects_dead(Oid server, SthMayDelete may_delete, void *arg,
+							  int max);
 
 #endif							/* STH_CATALOG_OBJECTS_H */

@@ -26,7 +26,9 @@
 #include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/syscache.h"
 
 #define SCHEME "s3://"
@@ -335,6 +337,24 @@ sth_server_is_remote(Oid oid)
 			return strcmp(defGetString(def), DATABASE_URL) != 0;
 	}
 	return false;
+}
+
+/*
+ * Locks what a server's options say until the transaction ends: an object is
+ * written in the shared mode, and where objects are is changed in the
+ * exclusive one.  False if the lock cannot be had at once, unless it may wait.
+ */
+bool
+sth_server_lock(Oid oid, LOCKMODE lockmode, bool may_wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ForeignServerRelationId, oid, 0);
+	if (LockAcquire(&tag, lockmode, false, !may_wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	/* with the lock came the news of who had it before */
+	AcceptInvalidationMessages();
+	return true;
 }
 
 /* The options of a user's mapping for a server; false if there is none. */

@@ -9,6 +9,7 @@
 #define STH_CATALOG_SERVER_H
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
 
 typedef enum SthEncryption
 {
@@ -54,6 +55,7 @@ typedef struct SthServer
 extern void sth_server_check_options(List *options);
 extern void sth_server_check_mapping(List *options);
 extern bool sth_server_is_remote(Oid oid);
+extern bool sth_server_lock(Oid oid, LOCKMODE lockmode, bool may_wait);
 extern SthServer *sth_server_get(Oid oid, bool missing_ok);
 
 #endif							/* STH_CATALOG_SERVER_H */

@@ -64,6 +64,8 @@ sth_server_check_place(Oid oid, const char *before)
 	if ((now == NULL && before == NULL) ||
 		(now != NULL && before != NULL && strcmp(now, before) == 0))
 		return;
+	/* the worker may be about to write the first object */
+	(void) sth_server_lock(oid, AccessExclusiveLock, true);
 	if (sth_server_has_objects(oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

@@ -168,7 +168,8 @@ encode_log(SthFlush *flush, SthFlushedLog *log)
 		return false;
 	}
 	sth_unflushed_begin(flush->tail, &log->note);
-	if (list_member_oid(flush->full_servers, topic->server))
+	if (list_member_oid(flush->full_servers, topic->server) ||
+		!sth_server_lock(topic->server, AccessShareLock, false))
 		log->how = STH_FLUSH_LATER;
 	else if (partition >= 0)
 	{
@@ -198,6 +199,7 @@ sth_flush_encode(SthFlush *flush, int ndue)
 		*log = flush->logs[i];
 		flush->nlogs = n + 1;
 		log->pending = true;
+		log->note.bytes = 0;	/* the note has them */
 		if (encode_log(flush, log))
 			n++;
 	}

@@ -56,6 +56,7 @@
 #include "flush/object.h"
 #include "log/log.h"
 #include "log/owner.h"
+#include "log/voids.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -71,6 +72,9 @@
 
 /* So long a worker that is to leave waits for what does not get on. */
 #define FINISH_MS (10 * 1000)
+
+/* And so long for what does. */
+#define MAX_FINISH_MS (10 * 60 * 1000)
 
 /* Objects on their way to buckets, or waiting for topics to be free. */
 static List *uploads = NIL;
@@ -127,7 +131,6 @@ note_registered(SthFlush *flush)
 			flush->logs[i].registered = false;
 			end_log(flush, &flush->logs[i]);
 		}
-	flush->known = true;
 }
 
 /* Counts a failure for the topics of the logs concerned, each once. */
@@ -279,8 +282,12 @@ register_object(SthFlush *flush)
 {
 	bool		done;
 
-	sth_put_check(sth_segment_writer_put(flush->writer));
-	flush->is_sent = true;
+	if (!flush->is_sent)
+	{
+		sth_put_check(sth_segment_writer_put(flush->writer));
+		sth_put_release(sth_segment_writer_put(flush->writer));
+		flush->is_sent = true;
+	}
 	if (!sth_owner_keep_extension())
 		return false;
 	sth_owner_lock();
@@ -297,9 +304,24 @@ give_up_object(SthFlush *flush)
 	if (!sth_owner_keep_extension() || sth_relations()->tail != flush->tail)
 		return true;
 	sth_owner_lock();
-	(void) sth_object_change(sth_segment_writer_object_id(flush->writer),
-							 STH_OBJECT_UPLOADING, STH_OBJECT_ORPHAN);
+	sth_object_give_up(sth_segment_writer_object_id(flush->writer));
 	return true;
+}
+
+static bool
+is_uploading(int32 log_id)
+{
+	ListCell   *lc;
+
+	foreach(lc, uploads)
+	{
+		SthFlush   *flush = lfirst(lc);
+
+		for (int i = 0; i < flush->nlogs; i++)
+			if (flush->logs[i].pending && flush->logs[i].note.log_id == log_id)
+				return true;
+	}
+	return false;
 }
 
 /*
@@ -325,6 +347,7 @@ begin_upload(SthFlush *flush)
 		log->note.bytes = 0;
 	}
 	flush->is_sending = true;
+	sth_voids_set_keep(is_uploading);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	sth_put_send(sth_segment_writer_put(flush->writer));
 	uploads = lappend(uploads, flush);
@@ -349,7 +372,7 @@ advance_uploads(Oid tail)
 		Outcome		outcome;
 		bool		is_pending = false;
 
-		if (flush->tail == tail &&
+		if (flush->tail == tail && !flush->is_sent &&
 			!sth_put_is_sent(sth_segment_writer_put(flush->writer)))
 			continue;
 		outcome = flush->tail == tail ? in_transaction(flush, register_object) :
@@ -363,29 +386,13 @@ advance_uploads(Oid tail)
 			again = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS);
 			continue;
 		}
-		if (outcome == FAILED && flush->tail == tail && !flush->known)
+		if (outcome == FAILED && flush->tail == tail)
 			(void) in_transaction(flush, give_up_object);
 		uploads = list_delete_ptr(uploads, flush);
 		end_flush(flush);
 	}
 	list_free(all);
 	return again;
-}
-
-static bool
-is_uploading(int32 log_id)
-{
-	ListCell   *lc;
-
-	foreach(lc, uploads)
-	{
-		SthFlush   *flush = lfirst(lc);
-
-		for (int i = 0; i < flush->nlogs; i++)
-			if (flush->logs[i].pending && flush->logs[i].note.log_id == log_id)
-				return true;
-	}
-	return false;
 }
 
 /* The servers that have as many objects under way as they may. */
@@ -402,7 +409,8 @@ list_full_servers(void)
 		int			n = 0;
 
 		foreach(b, uploads)
-			n += ((SthFlush *) lfirst(b))->server == server;
+			n += ((SthFlush *) lfirst(b))->server == server &&
+			!((SthFlush *) lfirst(b))->is_sent;
 		if (n >= MAX_UPLOADS)
 			servers = list_append_unique_oid(servers, server);
 	}
@@ -539,7 +547,8 @@ sth_flush_may_leave(void)
 {
 	return !sth_flush_is_busy() ||
 		(TimestampDifferenceExceeds(finishing, GetCurrentTimestamp(), FINISH_MS) &&
-		 !sth_store_is_moving());
+		 !sth_store_is_moving()) ||
+		TimestampDifferenceExceeds(finishing, GetCurrentTimestamp(), MAX_FINISH_MS);
 }
 
 /* Has anything arrived, so that a turn has something to do? */
@@ -561,21 +570,21 @@ has_arrived(void)
 
 /*
  * Waits for the latch, as WaitLatch does, or until a turn has something to do
- * that was on its way; true if so.
+ * that was on its way, unless it could not; true if so.
  */
 bool
-sth_flush_wait(long timeout, uint32 wait_event)
+sth_flush_wait(long timeout, bool locked_out, uint32 wait_event)
 {
 	TimestampTz end = timeout < 0 ? DT_NOEND :
 	TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 
-	while (!has_arrived())
+	while (locked_out || !has_arrived())
 	{
 		long		left = timeout < 0 ? -1 :
 		TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 
 		if ((sth_store_drive(left, wait_event) & WL_LATCH_SET) != 0 || left == 0)
-			return has_arrived();
+			break;
 	}
-	return true;
+	return !locked_out && has_arrived();
 }

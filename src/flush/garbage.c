@@ -31,6 +31,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "base/compat.h"
 #include "base/failpoint.h"
 #include "base/guc.h"
@@ -39,6 +40,7 @@
 #include "catalog/server.h"
 #include "flush/garbage.h"
 #include "log/owner.h"
+#include "segment/remove.h"
 #include "store/holder.h"
 #include "store/store.h"
 #include "utils/memutils.h"
@@ -81,26 +83,23 @@ is_here(Garbage *garbage)
 		sth_relations()->tail == garbage->tail;
 }
 
-static bool
-any_key(const char *key, void *arg)
-{
-	return true;
-}
-
+/* Lists servers, and finds what transactions have left to each other. */
 static void
 list_servers(Garbage *garbage)
 {
-	if (is_here(garbage))
-		garbage->servers = sth_objects_servers();
+	if (!is_here(garbage))
+		return;
+	sth_owner_lock();
+	sth_objects_remove_unused();
+	garbage->servers = sth_objects_servers();
 }
 
-static List *
-list_dead(Garbage *garbage, bool (*may_delete) (const char *key, void *arg),
-		  int max)
+/* Is it time to delete an object, for whoever may? */
+static bool
+is_time(const char *key, char state, TimestampTz since, void *arg)
 {
-	return sth_objects_dead(linitial_oid(garbage->servers),
-							time_ago(sth_orphan_age), time_ago(sth_gc_grace),
-							may_delete, garbage, max);
+	return since <= time_ago(state == STH_OBJECT_ORPHAN ? sth_orphan_age :
+							 sth_gc_grace);
 }
 
 /*
@@ -115,7 +114,7 @@ begin_server(Garbage *garbage)
 	if (sth_server_get(server, true) != NULL)
 	{
 		if (list_member_oid(looked_for, server) &&
-			list_dead(garbage, any_key, 1) == NIL)
+			sth_objects_dead(server, is_time, NULL, 1) == NIL)
 			return;
 		garbage->holder = sth_holder_begin(server, STH_HOLDING_LOOK);
 	}
@@ -135,10 +134,20 @@ note_looked_for(Oid server)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Is it time to, and may we?  What another began to upload, who held the bucket
+ * before, may have become live there after we had been copied from it.
+ */
 static bool
-may_delete(const char *key, void *arg)
+may_delete(const char *key, char state, TimestampTz since, void *arg)
 {
-	return sth_holder_may_delete(((Garbage *) arg)->holder, key);
+	Garbage    *garbage = arg;
+
+	if (!is_time(key, state, since, NULL) ||
+		!sth_holder_may_delete(garbage->holder, key))
+		return false;
+	return state != STH_OBJECT_ORPHAN || since <= time_ago(sth_gc_grace) ||
+		sth_store_wrote(key, sth_store_incarnation());
 }
 
 /* Begins to delete what may be deleted of the current server. */
@@ -152,12 +161,16 @@ begin_removal(Garbage *garbage)
 	note_looked_for(linitial_oid(garbage->servers));
 	if (!is_here(garbage) || !sth_holder_is_us(garbage->holder))
 		return;
-	garbage->objects = list_dead(garbage, may_delete, MAX_OBJECTS);
+	garbage->objects = sth_objects_dead(linitial_oid(garbage->servers),
+										may_delete, garbage, MAX_OBJECTS);
 	foreach(lc, garbage->objects)
 		keys = lappend(keys, ((SthDeadObject *) lfirst(lc))->key);
-	if (keys != NIL)
-		garbage->removal = sth_removal_begin(linitial_oid(garbage->servers),
-											 keys);
+	if (keys == NIL)
+		return;
+	/* that they are not needed must not be undone by a crash */
+	XLogFlush(GetXLogInsertRecPtr());
+	garbage->removal = sth_removal_begin(linitial_oid(garbage->servers),
+										 keys);
 }
 
 static void

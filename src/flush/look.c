@@ -111,8 +111,10 @@ sth_flush_look(void)
 		sth_owner_lock();
 		sth_objects_remove_unused();
 		if (!sth_flush_is_busy())
-			(void) sth_objects_orphan_uploads();
+			sth_objects_give_up();
 	}
+	else
+		complete = false;
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	return complete;

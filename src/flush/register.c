@@ -16,8 +16,11 @@
  *	  the segment does not begin where the log's tail does any more, and is
  *	  left out; what is left of the log's tail is for another object;
  *	- the topic is locked by DDL: its segment has to wait for a later call;
- *	- the object is not what the ledger has as uploading, or as live after
- *	  some of its segments were made known: an error.
+ *	- the object is not what the ledger has as uploading: an error.
+ *
+ * The object is live when all of its segments are known or left out.  Before
+ * that nobody takes it for one that is not needed any more, whatever becomes
+ * of those that are known.
  *
  * Columns may have been added, renamed or dropped; the rows are the same.
  *
@@ -123,8 +126,6 @@ sth_flush_register(SthFlush *flush)
 
 	if (!flush->is_remote)
 		sth_segment_writer_register_object(flush->writer);
-	else if (!sth_object_lock(object_id, false))
-		return false;
 	for (int i = 0; i < flush->nlogs; i++)
 	{
 		SthFlushedLog *log = &flush->logs[i];
@@ -139,8 +140,8 @@ sth_flush_register(SthFlush *flush)
 		return true;
 	if (!any)
 		return false;
-	if (!sth_object_change(object_id, flush->known ? STH_OBJECT_LIVE :
-						   STH_OBJECT_UPLOADING, STH_OBJECT_LIVE))
+	if (!sth_object_change(object_id, STH_OBJECT_UPLOADING, complete ?
+						   STH_OBJECT_LIVE : STH_OBJECT_UPLOADING))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("object %lld was given up while it was written",

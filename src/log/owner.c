@@ -102,8 +102,7 @@ sth_owner_work(int32 log_id, SthLogWork work, void *arg)
 	PG_TRY();
 	{
 		StartTransactionCommand();
-		if (sth_owner_keep_extension())
-			done = work(log_id, arg);
+		done = sth_owner_keep_extension() ? work(log_id, arg) : false;
 		CommitTransactionCommand();
 		MemoryContextSwitchTo(context);
 	}

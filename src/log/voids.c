@@ -61,6 +61,19 @@ typedef struct NotedGap
 	int64		from;
 } NotedGap;
 
+/* Asks whoever has counted voids that are there; NULL: nobody has. */
+static SthVoidsKeep keep_voids = NULL;
+
+/*
+ * To be called by who encodes rows and voids of tails and looks later whether
+ * they are still there, as they were.
+ */
+void
+sth_voids_set_keep(SthVoidsKeep keep)
+{
+	keep_voids = keep;
+}
+
 /* Writes voids for what is missing of a topic's log in [from, until). */
 static void
 fill(int32 topic_id, int32 log_id, int64 from, int64 until, Snapshot snapshot)
@@ -77,7 +90,7 @@ fill(int32 topic_id, int32 log_id, int64 from, int64 until, Snapshot snapshot)
 		Size		len;
 
 		/* one that this transaction has just written is not in the snapshot */
-		if (gap.after_void)
+		if (gap.after_void && (keep_voids == NULL || !keep_voids(log_id)))
 		{
 			sth_tail_delete(writer, &gap.void_tid);
 			start = gap.void_start;

@@ -328,6 +328,9 @@ sth_bucket_put_end(SthBucketPut *put)
 	if (put->op != NULL)
 		sth_s3_op_free(put->op);
 	put->op = NULL;
+	for (int i = 0; i < put->npieces; i++)
+		pfree(put->pieces[i].iov_base);
+	put->npieces = 0;
 	stop_using(&put->user);
 }
 

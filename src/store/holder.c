@@ -44,6 +44,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "access/timeline.h"
 #include "access/xlog.h"
 #include "base/compat.h"
 #include "lib/stringinfo.h"
@@ -248,13 +249,25 @@ begin_write(SthHolder *holder)
 							&holder->piece, 1, true);
 }
 
-/* Is the holder the primary that we were a standby of? */
+/*
+ * Is the holder the primary that we were a standby of?  Not if it has taken
+ * over from us since, nor if it went another way before we were promoted.
+ */
 static bool
 is_our_primary(const SthHolder *holder)
 {
-	return started_as_standby && holder->its_system == holder->system &&
-		holder->its_database == holder->database &&
-		holder->its_timeline < holder->timeline;
+	ListCell   *lc;
+
+	if (!started_as_standby || holder->its_system != holder->system ||
+		holder->its_database != holder->database ||
+		holder->its_timeline >= holder->timeline ||
+		!tliInHistory(holder->its_timeline,
+					  readTimeLineHistory(holder->timeline)))
+		return false;
+	foreach(lc, holder->ancestors)
+		if (strcmp(lfirst(lc), holder->us) == 0)
+		return false;
+	return true;
 }
 
 /* The highest key is known and read, or there is none. */

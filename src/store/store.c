@@ -83,6 +83,14 @@ sth_put_check(const SthPut *put)
 	sth_bucket_put_check(put->bucket);
 }
 
+/* It has been sent: its bytes are not needed any more. */
+void
+sth_put_release(SthPut *put)
+{
+	sth_bucket_put_end(put->bucket);
+	put->bucket = NULL;
+}
+
 /* Forgets the object, sent or not. */
 void
 sth_put_end(SthPut *put)

@@ -58,6 +58,7 @@ extern const char *sth_put_key(const SthPut *put);
 extern void sth_put_send(SthPut *put);
 extern bool sth_put_is_sent(const SthPut *put);
 extern void sth_put_check(const SthPut *put);
+extern void sth_put_release(SthPut *put);
 extern void sth_put_end(SthPut *put);
 
 extern SthStore *sth_store_open(Oid server, Snapshot snapshot);

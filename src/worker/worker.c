@@ -89,6 +89,9 @@ static bool try_again = false;
 #define LOOK_AGAIN_MS 5000
 static TimestampTz look_at = 0;
 
+/* The last turn found the extension locked. */
+static bool locked_out = false;
+
 /* When rows have waited long enough for their segment. */
 static TimestampTz flush_at = DT_NOEND;
 
@@ -202,7 +205,8 @@ take_turn(void)
 	if (extension == EXTENSION_THERE)
 		work(tail);
 	error_context_stack = context.previous;
-	if (extension == EXTENSION_BUSY)
+	locked_out = extension == EXTENSION_BUSY;
+	if (locked_out)
 		flush_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MS);
 	else
 		sth_worker_note_success();
@@ -289,7 +293,8 @@ sth_worker_main(Datum arg)
 		}
 		if (makes_room())
 			break;
-		arrived = sth_flush_wait(time_to_sleep(),
+		/* what has arrived has to wait while the extension is locked */
+		arrived = sth_flush_wait(time_to_sleep(), locked_out,
 								 sth_wait_event(STH_WAIT_IN_WORKER));
 		/* what is due may be another with other settings */
 		if (sth_process_awake())

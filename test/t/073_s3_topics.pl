@@ -111,6 +111,32 @@ SKIP:
 	}
 	offsets_hold($node, 't', 'SELECT and read() agree');
 
+	# a void that was encoded stays as it is when a gap after it is closed
+	{
+		my ($control, $flushing) = map { $node->background_psql('postgres') } 1 .. 2;
+		my $failed = q{SET streamhouse.failpoint = 'sequenced:error'; INSERT INTO t (n) VALUES (1), (2)};
+
+		sql('INSERT INTO t (n) VALUES (1)');
+		sql($failed);
+		$node->poll_query_until('postgres', q{SELECT stable_offset = next_offset FROM streamhouse.logs WHERE topic = 't'::regclass});
+		$control->query_safe('SELECT pg_advisory_lock(7777)');
+		sql("ALTER DATABASE postgres SET streamhouse.failpoint = 'flush-uploading:wait'");
+		sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'streamhouse worker'});
+		$flushing->query_until(qr/asked/, "\\echo asked\nSELECT streamhouse.flush('t');\n\\echo flushed\n");
+		$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted})
+		  or die 'the worker does not come to the failpoint';
+		sql($failed);
+		sql('INSERT INTO t (n) VALUES (1)');
+		sql('ALTER DATABASE postgres RESET streamhouse.failpoint');
+		my $log = -s $node->logfile;
+		$control->query_safe('SELECT pg_advisory_unlock(7777)');
+		$flushing->query_until(qr/flushed/, '');
+		$_->quit for $control, $flushing;
+		is(sql(q{SELECT streamhouse.flush('t')}), '', 'flushed, voids and all');
+		unlike(slurp_file($node->logfile, $log), qr/could not make segments/, 'and nothing of it failed');
+		is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
+	}
+
 	# DDL while an object is on its way
 	for my $ddl ('DROP FOREIGN TABLE u', 'TRUNCATE u', q{SELECT streamhouse.delete_records('u', 0, 50)}, 'ALTER FOREIGN TABLE u ADD COLUMN more int')
 	{

@@ -156,5 +156,8 @@ is(owners(), $owners + 1, 'as a key says');
 $primary->start;
 deletes_nothing($primary, 'the old primary, should it come back, does not');
 sound($standby, 'promoted');
+is(answer($primary, q{SELECT streamhouse.take_over('lake')}), '', 'it can take over again');
+deletes_nothing($standby, 'from which the promoted one does not take it back');
+deletes($primary, 'so it is the one that deletes');
 $_->stop for $primary, $standby;
 done_testing();
