@@ -17,6 +17,7 @@ package Gateway;
 
 use strict;
 use warnings FATAL => 'all';
+use File::Spec;
 use File::Temp ();
 use HTTP::Tiny;
 use IO::Socket::INET;
@@ -53,7 +54,7 @@ sub new
 		dir => $dir,
 		owner => $$,
 		pid => {},
-		log => $opt{log} // default_log() // "$dir/log",
+		log => File::Spec->rel2abs($opt{log} // default_log() // "$dir/log"),
 		access_key => 'STREAMHOUSETESTACCESS',
 		# with what a signature must not stumble over
 		secret_key => 'test/secret+key=000000000000000000000000',
@@ -103,12 +104,24 @@ sub start
 	return;
 }
 
-# Lets it finish what it is at, and takes five seconds; kill() does neither.
+# Lets it finish what it is at; kill() does not.
 sub stop { my ($self) = @_; return $self->end('radosgw', 'TERM'); }
 sub kill { my ($self) = @_; return $self->end('radosgw', 'KILL'); }
 
 # It keeps its connections and answers nothing, until resume().
-sub pause { my ($self) = @_; CORE::kill 'STOP', $self->{pid}{radosgw}; return; }
+sub pause
+{
+	my ($self) = @_;
+	my $pid = $self->{pid}{radosgw};
+
+	CORE::kill 'STOP', $pid;
+	# none of its threads runs any more
+	$self->wait_for('the gateway to stop', sub {
+		!grep { slurp($_) !~ /\) [Tt] / } glob "/proc/$pid/task/*/stat";
+	}, 'radosgw');
+	return;
+}
+
 sub resume { my ($self) = @_; CORE::kill 'CONT', $self->{pid}{radosgw}; return; }
 
 # --- its keys -----------------------------------------------------------------
@@ -210,6 +223,8 @@ sub write_configuration
 		mon cluster log file = $self->{log}
 		log to stderr = false
 		err to stderr = true
+		debug mon = 0
+		debug osd = 0
 		osd pool default size = 1
 		osd pool default min size = 1
 		osd pool default pg num = 8
@@ -242,6 +257,8 @@ sub write_configuration
 		rgw enable usage log = false
 		rgw enable ops log = false
 		rgw run sync thread = false
+		rgw enable lc threads = false
+		rgw enable gc threads = false
 		rgw override bucket index max shards = 1
 		rgw crypt require ssl = false
 		rgw crypt s3 kms backend = testing
@@ -263,9 +280,17 @@ sub free_ports
 
 sub uuid
 {
-	open my $file, '<', '/proc/sys/kernel/random/uuid' or die $!;
-	chomp(my $uuid = <$file>);
+	chomp(my $uuid = slurp('/proc/sys/kernel/random/uuid'));
 	return $uuid;
+}
+
+# A file's contents, as far as there are any.
+sub slurp
+{
+	my ($name) = @_;
+	open my $file, '<', $name or return '';
+	local $/;
+	return <$file> // '';
 }
 
 # Beside the logs of the test's servers, of which scripts/test prints the ends.
@@ -281,10 +306,9 @@ sub default_log
 sub last_words
 {
 	my ($self) = @_;
-	open my $file, '<', $self->{log} or return '';
-	my @lines = <$file>;
-	splice @lines, 0, -20;
-	return join '', @lines;
+	my @lines = split /^/, slurp($self->{log});
+
+	return join '', @lines > 20 ? @lines[ -20 .. -1 ] : @lines;
 }
 
 # --- processes ----------------------------------------------------------------
@@ -296,7 +320,8 @@ sub fork_logged
 	my $pid = fork // die "fork: $!";
 
 	return $pid if $pid;
-	if (open(STDIN, '<', '/dev/null') && open(STDOUT, '>>', $self->{log}) && open(STDERR, '>&', \*STDOUT))
+	# Debian 13's OSD looks for its classes in lib/ of where it runs
+	if (chdir('/') && open(STDIN, '<', '/dev/null') && open(STDOUT, '>>', $self->{log}) && open(STDERR, '>&', \*STDOUT))
 	{
 		@ENV{qw(CEPH_CONF CEPH_ARGS)} = ("$self->{dir}/ceph.conf", '');
 		$code->();
