@@ -76,6 +76,7 @@ struct SthHttp
 	int64		began;			/* on the clock of waiting, in us */
 	int64		mark;			/* when it last got on */
 	bool		too_large;
+	bool		at_tls;			/* where it failed, by libcurl */
 	SthSocketRule rule;
 	bool		no_memory;
 
@@ -420,6 +421,7 @@ sth_http_begin(const SthHttpRequest *request)
 	Assert(sth_http_has_room());
 	http->context = context;
 	http->request = *request;
+	http->rule.fd = CURL_SOCKET_BAD;
 	http->rule.allow_link_local = request->allow_link_local;
 	http->request.url = NULL;
 	http->request.method = NULL;
@@ -490,20 +492,17 @@ has_passed(CURL *easy, CURLINFO what)
 
 /*
  * How far it came.  Of a connection that was there before, libcurl has no
- * times of resolving and connecting; while TLS is negotiated it has the
- * other's address, but not yet the time of the connection.
+ * times of resolving and connecting; and it has none of a connection before
+ * TLS is there, too.
  */
 static SthHttpPhase
 find_phase(const SthHttp *http)
 {
-	const char *address = NULL;
-
 	if (http->answer_headers.len > 0 || http->sent > 0 ||
 		has_passed(http->easy, CURLINFO_PRETRANSFER_TIME_T))
 		return STH_HTTP_AT_ANSWER;
-	curl_easy_getinfo(http->easy, CURLINFO_PRIMARY_IP, &address);
-	if (has_passed(http->easy, CURLINFO_CONNECT_TIME_T) ||
-		(address != NULL && *address != '\0'))
+	if (http->at_tls || has_passed(http->easy, CURLINFO_CONNECT_TIME_T) ||
+		sth_socket_is_connected(&http->rule))
 		return STH_HTTP_AT_TLS;
 	if (has_passed(http->easy, CURLINFO_NAMELOOKUP_TIME_T))
 		return STH_HTTP_AT_CONNECTION;
@@ -519,7 +518,8 @@ end(SthHttp *http, SthHttpResult result, const char *why)
 
 	if (why != NULL)
 		strlcpy(http->error, why, sizeof(http->error));
-	http->phase = find_phase(http);
+	if (http->phase == STH_HTTP_AT_NAME)
+		http->phase = find_phase(http);
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(http->easy, CURLINFO_NUM_CONNECTS, &connects);
 	http->status = (int) status;
@@ -551,6 +551,8 @@ sth_http_cancel(SthHttp *http, SthHttpResult result, const char *why)
 {
 	if (http->result != STH_HTTP_PENDING)
 		return;
+	/* while its socket is open */
+	http->phase = find_phase(http);
 	sth_multi_remove(http->easy);
 	end(http, result, why);
 }
@@ -569,6 +571,7 @@ take_finished(void)
 
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &http);
 		result = classify(http, code);
+		http->at_tls = result == STH_HTTP_UNTRUSTED || code == CURLE_SSL_CONNECT_ERROR;
 		end(http, result, explain(http, result, code));
 	}
 }

@@ -72,7 +72,19 @@ sth_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		return CURL_SOCKET_BAD;
 	}
 	(void) fcntl(fd, F_SETFD, FD_CLOEXEC);
+	rule->fd = fd;
 	return fd;
+}
+
+/* As long as it is open. */
+bool
+sth_socket_is_connected(const SthSocketRule *rule)
+{
+	struct sockaddr_storage address;
+	socklen_t	len = sizeof(address);
+
+	return rule->fd != CURL_SOCKET_BAD &&
+		getpeername(rule->fd, (struct sockaddr *) &address, &len) == 0;
 }
 
 /* For CURLOPT_CLOSESOCKETFUNCTION; without data, since it may come late. */
