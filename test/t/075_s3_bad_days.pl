@@ -168,11 +168,11 @@ my %over = (
 	'a stopped gateway' => sub { $gateway->start },
 	'a paused gateway' => sub { $gateway->resume });
 
-try_for('1s');
 for my $case (@lasting)
 {
 	my ($name, $fault, $state, $detail, $hint) = @$case;
 
+	try_for('500ms');
 	ref $fault eq 'HASH' ? $proxy->fault(%$fault) : $fault->();
 	if (defined $state)
 	{
@@ -190,6 +190,7 @@ for my $case (@lasting)
 	}
 	$proxy->clear;
 	$over{$name}->() if $over{$name};
+	try_for('60s');
 	is_well("after $name");
 }
 
