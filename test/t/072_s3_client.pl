@@ -232,8 +232,8 @@ my $redirect = report({ status => 307, headers => { Location => 'http://127.0.0.
 like($redirect, qr/08001.*the bucket is at "http:\/\/127.0.0.1:1"\./s, 'a redirect to an address');
 like(report({ status => 400, code => 'AuthorizationHeaderMalformed', body => '<Error><Code>AuthorizationHeaderMalformed</Code><Message>m</Message><Region>eu-1</Region></Error>' }),
 	qr/42501.*in region "eu-1".*option region/s, 'another region');
-like(report({}, settings => 'endpoint=http://169.254.169.254'), qr/08001.*the address is link-local.*allow_link_local/s, 'a link-local address');
-like(report({}, settings => "endpoint=http://[::ffff:169.254.169.254]"), qr/08001.*the address is link-local/s, 'one in other words');
+like(report({}, settings => 'endpoint=http://169.254.169.254'), qr/08001.*The address is link-local\..*allow_link_local/s, 'a link-local address');
+like(report({}, settings => "endpoint=http://[::ffff:169.254.169.254]"), qr/08001.*The address is link-local/s, 'one in other words');
 like(report({}, settings => 'endpoint=http://nowhere.invalid retry_timeout=100'), qr/08006.*resolve.*HINT:  Check the endpoint/s, 'no such host');
 like(report({}, settings => "endpoint=$_"), qr/22023: invalid endpoint/, "endpoint $_") for 'ftp://x', 'http://', 'http://u:p@x', 'http://x/path', 'https://x:99999', 'x';
 like(report({ status => 503, code => "<\x01\xff", message => "m" }, settings => 'retry_timeout=200'), qr/08006.*HTTP status 503/s, 'nonsense in an error');
