@@ -27,6 +27,7 @@
 #include "catalog/relations.h"
 #include "catalog/segments.h"
 #include "catalog/topic.h"
+#include "common/string.h"
 #include "fmgr.h"
 #include "log/failures.h"
 #include "log/log.h"
@@ -130,8 +131,8 @@ check_failures(const Asked *topic, const Target *target)
 			 errmsg("could not write a segment of partition %d of topic \"%s\"",
 					target->partition, topic->name),
 			 known ?
-			 errdetail("%s. The rows are where they were, in the tail.",
-					   failure.message) :
+			 errdetail("%s%s The rows are where they were, in the tail.",
+					   failure.message, pg_str_endswith(failure.message, ".") ? "" : ".") :
 			 errdetail("The cause is in the server's log. The rows are where they were, in the tail."),
 			 errhint("It is tried again by itself, and by the next flush().")));
 }
