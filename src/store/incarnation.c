@@ -12,6 +12,8 @@
  * system's number of a file in the data directory, which a copy of the
  * directory does not have.
  *
+ * What cannot be told apart is a snapshot of a whole disk; docs/s3.md says so.
+ *
  * It is worked out from what is there and stored nowhere, so nothing has to
  * notice that a copy was made.
  *
