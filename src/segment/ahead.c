@@ -62,7 +62,7 @@ sth_ahead_begin(SthStore *store, SthNextPlace next, void *arg)
 	ahead->store = store;
 	ahead->next = next;
 	ahead->arg = arg;
-	sth_ahead_forget(ahead);
+	ahead->depth = 1;
 	return ahead;
 }
 
@@ -75,7 +75,10 @@ free_run(SthAhead *ahead, Run *run)
 	pfree(run);
 }
 
-/* Other blocks will be asked for than those that 'next' named. */
+/*
+ * Other blocks will be asked for than those that 'next' named.  How much is
+ * fetched ahead stays: who goes on to another partition reads a lot.
+ */
 void
 sth_ahead_forget(SthAhead *ahead)
 {
@@ -85,8 +88,6 @@ sth_ahead_forget(SthAhead *ahead)
 		free_run(ahead, lfirst(lc));
 	list_free(ahead->runs);
 	ahead->runs = NIL;
-	ahead->run_len = 0;
-	ahead->depth = 1;
 	ahead->has_place = false;
 	ahead->ended = false;
 }
