@@ -88,8 +88,7 @@ detail(const SthS3Op *op)
 		appendStringInfoString(&text, problem->text);
 	if (problem->attempts > 1)
 		appendStringInfo(&text, "; %d attempts", problem->attempts);
-	text.		data[0] = pg_toupper((unsigned char) text.data[0]);
-
+	*text.data = pg_toupper((unsigned char) *text.data);
 	if (text.len > 0 && text.data[text.len - 1] != '.')
 		appendStringInfoChar(&text, '.');
 	if (is_redirect(problem) || problem->region[0] != '\0')
