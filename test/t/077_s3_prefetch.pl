@@ -140,12 +140,12 @@ held('statement_timeout in read()', "SET statement_timeout = '1s'; SELECT count(
 sql(q{SELECT streamhouse.create_group('g3', 't')});
 held('statement_timeout in poll()', "SET statement_timeout = '1s'; SELECT count(n) FROM streamhouse.poll('g3', NULL::t, 1000000, 1000000000)", $canceled);
 is(sql(q{SELECT count(*), sum(n), max(s) FROM streamhouse.poll('g3', NULL::t, 1000000, 1000000000)}), $expected, 'a poll that was cancelled has moved nothing');
-held('an error of the query', 'SELECT sum(1 / (n - 4500)) FROM t', qr/division by zero/);
-held('an error in a subtransaction', q{DO $$ BEGIN BEGIN PERFORM 1 / (n - 4500) FROM t; EXCEPTION WHEN division_by_zero THEN RAISE WARNING 'caught'; END; END $$}, qr/caught/);
-held('a cursor that is closed', 'BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE 4500 FROM c; CLOSE c; SELECT 7', qr/\b7\b/);
-held('a transaction that ends with an open cursor', 'BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE 4500 FROM c; ROLLBACK; SELECT 7', qr/\b7\b/);
-held('LIMIT', 'SELECT max(n) FROM (SELECT n FROM t LIMIT 4500) x', qr/^4500$/m);
-held('a function that has its row', q{DO $$ DECLARE r record; BEGIN FOR r IN SELECT n FROM t LOOP EXIT WHEN r.n = 4500; END LOOP; RAISE WARNING 'left'; END $$}, qr/left/);
+held('an error of the query', 'SELECT sum(1 / (n - 2000)) FROM t', qr/division by zero/);
+held('an error in a subtransaction', q{DO $$ BEGIN BEGIN PERFORM 1 / (n - 2000) FROM t; EXCEPTION WHEN division_by_zero THEN RAISE WARNING 'caught'; END; END $$}, qr/caught/);
+held('a cursor that is closed', 'BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE 2000 FROM c; CLOSE c; SELECT 7', qr/\b7\b/);
+held('a transaction that ends with an open cursor', 'BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE 2000 FROM c; ROLLBACK; SELECT 7', qr/\b7\b/);
+held('LIMIT', 'SELECT max(n) FROM (SELECT n FROM t LIMIT 2000) x', qr/^2000$/m);
+held('a function that has its row', q{DO $$ DECLARE r record; BEGIN FOR r IN SELECT n FROM t LOOP EXIT WHEN r.n = 2000; END LOOP; RAISE WARNING 'left'; END $$}, qr/left/);
 
 # one of the requests ahead is refused, the others are on their way
 $proxy->fault(kind => 'get', skip => 3, count => 1, status => 403, code => 'AccessDenied');
