@@ -31,9 +31,16 @@ sub pid_where
 	my ($node, $where, $not) = @_;
 	my $from = "FROM pg_stat_activity WHERE $where AND state = 'idle' AND wait_event_type = 'Extension' AND pid <> " . ($not // 0);
 
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 $from")
-	  or die "not there: $where";
-	return $node->safe_psql('postgres', "SELECT pid $from");
+	my $pid = '';
+
+	# it may be busy again as soon as it has been idle
+	while ($pid eq '')
+	{
+		$node->poll_query_until('postgres', "SELECT count(*) = 1 $from")
+		  or die "not there: $where";
+		$pid = $node->safe_psql('postgres', "SELECT pid $from");
+	}
+	return $pid;
 }
 
 # Waits until a database has no worker.
