@@ -15,7 +15,7 @@
  *			are a partition and an offset.
  *			Prints rows, rows got twice, seconds, milliseconds per transaction
  *			at the 50th and 99th percentile, transactions without a row.
- *	consumer decay RECORDS WINDOW WINDOWS PRODUCE STATEMENTS
+ *	consumer decay RECORDS WINDOW WINDOWS PACE PRODUCE STATEMENTS
  *			One connection produces batches of 1,000 as fast as it can, another
  *			consumes, and a third holds the snapshot that it took first, for so
  *			many windows of so many seconds.
@@ -380,6 +380,7 @@ typedef struct Decay
 {
 	PGconn	   *producer;
 	Consumer	consumer;
+	double		pace;			/* rows per second at most; 0: no limit */
 	_Atomic bool time_is_over;
 	_Atomic bool produced_all;
 	_Atomic long produced;
@@ -387,10 +388,11 @@ typedef struct Decay
 } Decay;
 
 static void *
-produce_at_full_speed(void *arg)
+produce_all_the_time(void *arg)
 {
 	Decay	   *decay = arg;
 	Batch		batch;
+	double		began = now();
 
 	open_batch(&batch, BATCH);
 	for (long i = 0; !decay->time_is_over; i += BATCH)
@@ -398,6 +400,8 @@ produce_at_full_speed(void *arg)
 		fill_batch(&batch, i, BATCH);
 		execute_batch(decay->producer, &batch);
 		decay->produced += BATCH;
+		if (decay->pace > 0)
+			sleep_until(began + (i + BATCH) / decay->pace);
 	}
 	decay->produced_all = true;
 	return NULL;
@@ -458,7 +462,8 @@ count(Decay *decay, Counters *counters)
 }
 
 static void
-run_decay(double window, int nwindows, const char *produce, int nsql, char **sql)
+run_decay(double window, int nwindows, double pace, const char *produce,
+		  int nsql, char **sql)
 {
 	Decay		decay = {0};
 	Counters   *counters = allocate((nwindows + 1) * sizeof(Counters));
@@ -467,12 +472,13 @@ run_decay(double window, int nwindows, const char *produce, int nsql, char **sql
 	pthread_t	consumer;
 	double		began;
 
+	decay.pace = pace;
 	decay.producer = open_connection(NULL);
 	prepare(decay.producer, "s", produce, 2, TEXT_ARRAY_OID);
 	open_consumer(&decay.consumer, NULL, nsql, sql);
 	execute(holder, "BEGIN ISOLATION LEVEL REPEATABLE READ");
 	execute(holder, "SELECT count(*) FROM pg_class");
-	if (pthread_create(&producer, NULL, produce_at_full_speed, &decay) != 0 ||
+	if (pthread_create(&producer, NULL, produce_all_the_time, &decay) != 0 ||
 		pthread_create(&consumer, NULL, consume_what_comes, &decay) != 0)
 		fail("thread", strerror(errno));
 	began = now();
@@ -559,10 +565,10 @@ main(int argc, char **argv)
 		run_rate(atol(argv[2]), (argc - 3) / 3, argv + 3);
 	else if (strcmp(mode, "group") == 0 && argc > 4)
 		run_group(atol(argv[2]), atoi(argv[3]), argc - 4, argv + 4);
-	else if (strcmp(mode, "decay") == 0 && argc > 6)
+	else if (strcmp(mode, "decay") == 0 && argc > 7)
 	{
 		open_records(argv[2]);
-		run_decay(atof(argv[3]), atoi(argv[4]), argv[5], argc - 6, argv + 6);
+		run_decay(atof(argv[3]), atoi(argv[4]), atof(argv[5]), argv[6], argc - 7, argv + 7);
 	}
 	else if (strcmp(mode, "latency") == 0 && argc > 7)
 	{

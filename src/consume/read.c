@@ -116,6 +116,7 @@ sth_read(PG_FUNCTION_ARGS)
 	rows = sth_returned_begin(fcinfo, rel);
 	reader = sth_reader_begin(rel, topic, snapshot, STH_READ_ORDERED,
 							  sth_all_columns(rel));
+	sth_reader_keep_blocks(reader);
 	sth_reader_seek(reader, partition, from);
 	if (!emit_rows(reader, rows, RelationGetNumberOfAttributes(rel), limits))
 		check_end(rel, topic, partition, from);

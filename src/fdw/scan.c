@@ -43,6 +43,7 @@ sthBeginForeignScan(ForeignScanState *node, int eflags)
 	state->reader = sth_reader_begin(rel, state->topic,
 									 node->ss.ps.state->es_snapshot,
 									 STH_READ_VISIBLE, columns);
+	sth_reader_expect_all(state->reader);
 	state->partition = -1;
 	node->fdw_state = state;
 }

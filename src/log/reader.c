@@ -178,7 +178,17 @@ sth_reader_check_all(SthReader *reader)
 	sth_segment_reader_check_all(reader->segments);
 }
 
-/* Goes on in blocks that the session's last reader has decoded. */
+/*
+ * Tells that the partitions will be read one after the other, each from its
+ * start to its end, so that one can be fetched while the one before is read.
+ */
+void
+sth_reader_expect_all(SthReader *reader)
+{
+	sth_segment_reader_expect_all(reader->segments);
+}
+
+/* Goes on in blocks that the session's last reader has fetched, or decoded. */
 void
 sth_reader_keep_blocks(SthReader *reader)
 {

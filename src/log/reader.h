@@ -33,6 +33,7 @@ extern SthReader *sth_reader_begin(Relation rel, const SthTopic *topic,
 								   Snapshot snapshot, SthReadOrder order,
 								   const Bitmapset *attnums);
 extern void sth_reader_check_all(SthReader *reader);
+extern void sth_reader_expect_all(SthReader *reader);
 extern void sth_reader_keep_blocks(SthReader *reader);
 extern void sth_reader_seek(SthReader *reader, int partition, int64 from);
 extern bool sth_reader_next(SthReader *reader, Datum *values, bool *isnull);

@@ -3,9 +3,10 @@
  * decoded.c
  *	  A block that is decoded, and those that a session keeps for later.
  *
- * A consumer that goes through history polls fewer rows than a block has, and
- * would decode each block again and again.  So the block that a poll has ended
- * in stays with the session until the next poll goes on in it.  A block is
+ * A consumer that goes through history takes fewer rows at a time than a block
+ * has, and would decode each block again and again.  So the block that a poll
+ * or read() has ended in stays with the session until the next one goes on in
+ * it.  A block is
  * part of an object and never changes, so nothing can make one stale; objects
  * are known by their number and the table that numbers them, which a new
  * CREATE EXTENSION makes anew.

@@ -5,7 +5,8 @@
  *
  * A reader (reader.c) walks a log's segments and their blocks; this walks the
  * same way ahead of it, so that the blocks can be on their way before it
- * comes.  What is wrong with what the catalog says is not looked for here:
+ * comes.  If the reader is to read all logs of the topic, one after the other
+ * from their starts, so does this.  What is wrong with what the catalog says is not looked for here:
  * the reader does, and does not ask for what it does not believe.
  *
  *-------------------------------------------------------------------------
@@ -19,7 +20,11 @@
 
 struct SthPlaces
 {
+	const SthTopic *topic;
+	Snapshot	snapshot;
+	bool		in_order;
 	SthSegmentScan *scan;
+	int			partition;
 	int64		from;			/* blocks that end before are left out */
 	FormData_sth_segment segment;
 	struct varlena *index;		/* of the segment; NULL: none */
@@ -27,12 +32,18 @@ struct SthPlaces
 	uint32		next_block;
 };
 
-/* Begins, under a snapshot that the caller keeps registered. */
+/*
+ * Begins, under a snapshot that the caller keeps registered.  In order: after
+ * a partition comes the next one, from its start.
+ */
 SthPlaces *
-sth_places_begin(Snapshot snapshot)
+sth_places_begin(const SthTopic *topic, Snapshot snapshot, bool in_order)
 {
 	SthPlaces  *places = palloc0(sizeof(SthPlaces));
 
+	places->topic = topic;
+	places->snapshot = snapshot;
+	places->in_order = in_order;
 	places->scan = sth_segments_begin(snapshot);
 	return places;
 }
@@ -47,13 +58,34 @@ forget_segment(SthPlaces *places)
 	places->next_block = 0;
 }
 
-/* Goes to the first block of a log that has 'from' or a later offset. */
+/* Goes to the first block of a partition that has 'from' or a later offset. */
 void
-sth_places_seek(SthPlaces *places, int32 log_id, int64 from)
+sth_places_seek(SthPlaces *places, int partition, int64 from)
 {
 	forget_segment(places);
+	places->partition = partition;
 	places->from = from;
-	sth_segments_seek(places->scan, log_id, from);
+	sth_segments_seek(places->scan, places->topic->log_ids[partition], from);
+}
+
+/* Moves to the next segment; false if there is none. */
+static bool
+next_segment(SthPlaces *places)
+{
+	forget_segment(places);
+	while (!sth_segments_next(places->scan, &places->segment))
+	{
+		int			next = places->partition + 1;
+
+		if (!places->in_order || next >= places->topic->npartitions)
+			return false;
+		sth_places_seek(places, next,
+						sth_log_start_offset(places->topic->log_ids[next],
+											 places->snapshot));
+	}
+	places->index = sth_segments_index(places->scan);
+	places->nblocks = (VARSIZE(places->index) - VARHDRSZ) / STH_INDEX_ENTRY_LEN;
+	return true;
 }
 
 /* The next block of 'arg', the SthPlaces; false if there is none. */
@@ -80,11 +112,8 @@ sth_places_next(void *arg, SthBlockPlace *place)
 			place->len = entry.len;
 			return true;
 		}
-		forget_segment(places);
-		if (!sth_segments_next(places->scan, &places->segment))
+		if (!next_segment(places))
 			return false;
-		places->index = sth_segments_index(places->scan);
-		places->nblocks = (VARSIZE(places->index) - VARHDRSZ) / STH_INDEX_ENTRY_LEN;
 	}
 }
 

@@ -19,7 +19,8 @@
  * Failure: reading changes nothing.
  *
  * Memory: a context of the reader's own, "streamhouse segments", but for the
- * current block, which may stay with the session (decoded.c).  A row's
+ * current block and the run of blocks that it came with, which may stay with
+ * the session (decoded.c, run.c).  A row's
  * values are pointers into the current block, and last until the next one.
  *
  *-------------------------------------------------------------------------
@@ -49,6 +50,7 @@ struct SthSegmentReader
 	bool		want_times;
 	bool		want_all;		/* all columns: blocks are fetched whole */
 	bool		check_all;		/* what is not asked for, too */
+	bool		in_order;		/* all partitions, one after the other */
 	SthSegmentScan *scan;
 	SthStore   *store;
 	SthPlaces  *places;			/* these two of a store that is far away */
@@ -59,7 +61,7 @@ struct SthSegmentReader
 	SthColumnType *columns;
 	int			ncolumns;
 	SthDecoded *decoded;
-	bool		keep;			/* for the session's next reader */
+	bool		keep;			/* what the session's next reader needs */
 
 	/* where it is */
 	int			partition;
@@ -123,8 +125,18 @@ sth_segment_reader_check_all(SthSegmentReader *reader)
 }
 
 /*
+ * Tells that the partitions will be read one after the other, each from its
+ * start to its end.
+ */
+void
+sth_segment_reader_expect_all(SthSegmentReader *reader)
+{
+	reader->in_order = true;
+}
+
+/*
  * Goes on where the session's last reader has ended, if that kept its block,
- * and keeps the block that it ends in.
+ * and keeps the block that it ends in, and what was fetched with it.
  */
 void
 sth_segment_reader_keep(SthSegmentReader *reader)
@@ -132,16 +144,33 @@ sth_segment_reader_keep(SthSegmentReader *reader)
 	reader->keep = true;
 }
 
-/* Is done with a log: its block is kept if there is more in it. */
+/* Is done with a log, for now: what was fetched of it may be kept. */
 static void
-let_go_of_block(SthSegmentReader *reader)
+let_go_of_log(SthSegmentReader *reader)
 {
 	SthDecoded *decoded = reader->decoded;
+	int32		log_id = reader->topic->log_ids[reader->partition];
 
-	if (decoded == NULL || !reader->keep)
+	if (!reader->keep)
+		return;
+	if (reader->ahead != NULL)
+		sth_ahead_keep(reader->ahead, log_id);
+	if (decoded == NULL)
 		return;
 	reader->decoded = NULL;
-	sth_decoded_keep(decoded, reader->topic->log_ids[reader->partition]);
+	sth_decoded_keep(decoded, log_id);
+}
+
+/* Begins to fetch ahead at the position, or does in another log. */
+static void
+look_ahead(SthSegmentReader *reader)
+{
+	sth_places_seek(reader->places, reader->partition, reader->position);
+	sth_ahead_forget(reader->ahead);
+	if (reader->keep)
+		sth_ahead_resume(reader->ahead,
+						 reader->topic->log_ids[reader->partition],
+						 reader->topic->npartitions);
 }
 
 static void
@@ -159,8 +188,9 @@ void
 sth_segment_reader_seek(SthSegmentReader *reader, int partition, int64 from)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
+	bool		foreseen = reader->in_order && partition == reader->partition + 1;
 
-	let_go_of_block(reader);
+	let_go_of_log(reader);
 	if (reader->keep)
 		reader->decoded = sth_decoded_take(reader->context,
 										   reader->topic->log_ids[partition],
@@ -171,11 +201,8 @@ sth_segment_reader_seek(SthSegmentReader *reader, int partition, int64 from)
 	reader->partition = partition;
 	reader->position = from;
 	sth_segments_seek(reader->scan, reader->topic->log_ids[partition], from);
-	if (reader->ahead != NULL)
-	{
-		sth_places_seek(reader->places, reader->topic->log_ids[partition], from);
-		sth_ahead_forget(reader->ahead);
-	}
+	if (reader->ahead != NULL && !foreseen)
+		look_ahead(reader);
 	MemoryContextSwitchTo(old);
 }
 
@@ -350,12 +377,11 @@ open_store(SthSegmentReader *reader)
 	reader->store = sth_store_open(reader->topic->server, reader->snapshot);
 	if (sth_store_is_remote(reader->store))
 	{
-		reader->places = sth_places_begin(reader->snapshot);
-		sth_places_seek(reader->places,
-						reader->topic->log_ids[reader->partition],
-						reader->position);
+		reader->places = sth_places_begin(reader->topic, reader->snapshot,
+										  reader->in_order);
 		reader->ahead = sth_ahead_begin(reader->store, sth_places_next,
 										reader->places);
+		look_ahead(reader);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -564,7 +590,7 @@ sth_segment_reader_stats(const SthSegmentReader *reader)
 void
 sth_segment_reader_end(SthSegmentReader *reader)
 {
-	let_go_of_block(reader);
+	let_go_of_log(reader);
 	sth_segments_end(reader->scan);
 	if (reader->ahead != NULL)
 	{

@@ -29,6 +29,7 @@ extern SthSegmentReader *sth_segment_reader_begin(Relation rel,
 												  const bool *wanted,
 												  bool want_times);
 extern void sth_segment_reader_check_all(SthSegmentReader *reader);
+extern void sth_segment_reader_expect_all(SthSegmentReader *reader);
 extern void sth_segment_reader_keep(SthSegmentReader *reader);
 extern void sth_segment_reader_seek(SthSegmentReader *reader, int partition,
 									int64 from);

@@ -38,6 +38,7 @@ A rule says which requests, by
             head_bucket other; one, or a list
   method    one, or a list
   path      a regular expression found in the path with its query
+  from      the first byte that the request wants of an object, or one before
   skip      so many that match are spared first
   count     so many are met then; not given: all
   chance    each is met with this chance
@@ -87,10 +88,10 @@ PLACES = ('before', 'upload', 'after', 'answer')
 # --- rules ------------------------------------------------------------------
 
 class Rule:
-    WHICH = {'kind', 'method', 'path', 'skip', 'count', 'chance'}
+    WHICH = {'kind', 'method', 'path', 'from', 'skip', 'count', 'chance'}
     WHAT = {'delay', 'hold', 'reset', 'stall', 'status', 'code', 'message', 'reached', 'garbage', 'corrupt', 'cut',
             'shorten', 'headers', 'body'}
-    NUMBERS = {'skip', 'count', 'delay', 'status', 'cut', 'shorten'}
+    NUMBERS = {'from', 'skip', 'count', 'delay', 'status', 'cut', 'shorten'}
 
     def __init__(self, number, fields):
         for name in fields:
@@ -123,6 +124,8 @@ class Rule:
             return wanted is None or value in (wanted if isinstance(wanted, list) else [wanted])
 
         if not (among('kind', request.kind) and among('method', request.method) and self.path.search(request.target)):
+            return False
+        if 'from' in self.fields and not (request.kind == 'get' and request.first_byte() >= self.fields['from']):
             return False
         if self.left == 0 or random.random() >= float(self.fields.get('chance', 1)):
             return False

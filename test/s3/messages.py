@@ -75,6 +75,11 @@ class Request(Head):
             return int(asked[2]) - int(asked[1]) + 1
         return self.length if isinstance(self.length, int) else 0
 
+    def first_byte(self):
+        """Where the range begins that is asked for."""
+        asked = re.fullmatch(r'bytes=(\d+)-\d*', self.get('range') or '')
+        return int(asked[1]) if asked else 0
+
 
 class Answer(Head):
     def __init__(self, data, method):

@@ -110,22 +110,33 @@ for my $sql ('SELECT n FROM t LIMIT 1', 'SELECT n FROM streamhouse.read(NULL::t,
 
 # --- what ends a read ------------------------------------------------------------
 
+# Where a block begins, counted from 0, and how many rows those before it have;
+# blocks are alike.
+sub block_at { my ($i) = @_; return int($i * $bytes / $blocks); }
+sub rows_before { my ($i) = @_; return int($i * $rows / $blocks); }
+
+# By then several requests may be on their way, and the first that is held
+# begins behind the block that has the row.
+my $some = rows_before(3.5);
+my $held_from = block_at(4.5);
+
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 
-# What the session's statement says, with all requests but the first ones held.
+# What the session's statement says, while requests for what comes after the
+# rows that it needs are held.
 sub held
 {
-	my ($name, $sql, $says, %opt) = @_;
+	my ($name, $sql, $says) = @_;
 
 	$proxy->reset;
-	$proxy->fault(kind => 'get', skip => $opt{skip} // 6, hold => 'before');
+	my $rule = $proxy->fault(from => $held_from, hold => 'before');
 	$session->{stderr} = '';
 	my $answer = $session->query($sql);
 	my $error = $session->{stderr};
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	like("$answer\n$error", $says, $name);
-	cmp_ok($proxy->seen->{most_in_flight}, '>', 1, "$name: requests were on their way");
+	cmp_ok($proxy->hits($rule), '>', 1, "$name: requests were on their way");
 	is_quiet($name);
 	$proxy->clear;
 	$session->query('ROLLBACK; RESET ALL');
@@ -140,16 +151,16 @@ held('statement_timeout in read()', "SET statement_timeout = '1s'; SELECT count(
 sql(q{SELECT streamhouse.create_group('g3', 't')});
 held('statement_timeout in poll()', "SET statement_timeout = '1s'; SELECT count(n) FROM streamhouse.poll('g3', NULL::t, 1000000, 1000000000)", $canceled);
 is(sql(q{SELECT count(*), sum(n), max(s) FROM streamhouse.poll('g3', NULL::t, 1000000, 1000000000)}), $expected, 'a poll that was cancelled has moved nothing');
-held('an error of the query', 'SELECT sum(1 / (n - 2000)) FROM t', qr/division by zero/);
-held('an error in a subtransaction', q{DO $$ BEGIN BEGIN PERFORM 1 / (n - 2000) FROM t; EXCEPTION WHEN division_by_zero THEN RAISE WARNING 'caught'; END; END $$}, qr/caught/);
-held('a cursor that is closed', 'BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE 2000 FROM c; CLOSE c; SELECT 7', qr/\b7\b/);
-held('a transaction that ends with an open cursor', 'BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE 2000 FROM c; ROLLBACK; SELECT 7', qr/\b7\b/);
-held('LIMIT', 'SELECT max(n) FROM (SELECT n FROM t LIMIT 2000) x', qr/^2000$/m);
-held('a function that has its row', q{DO $$ DECLARE r record; BEGIN FOR r IN SELECT n FROM t LOOP EXIT WHEN r.n = 2000; END LOOP; RAISE WARNING 'left'; END $$}, qr/left/);
+held('an error of the query', "SELECT sum(1 / (n - $some)) FROM t", qr/division by zero/);
+held('an error in a subtransaction', qq{DO \$\$ BEGIN BEGIN PERFORM 1 / (n - $some) FROM t; EXCEPTION WHEN division_by_zero THEN RAISE WARNING 'caught'; END; END \$\$}, qr/caught/);
+held('a cursor that is closed', "BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE $some FROM c; CLOSE c; SELECT 7", qr/\b7\b/);
+held('a transaction that ends with an open cursor', "BEGIN; DECLARE c CURSOR FOR SELECT n FROM t; MOVE $some FROM c; ROLLBACK; SELECT 7", qr/\b7\b/);
+held('LIMIT', "SELECT max(n) FROM (SELECT n FROM t LIMIT $some) x", qr/^$some$/m);
+held('a function that has its row', qq{DO \$\$ DECLARE r record; BEGIN FOR r IN SELECT n FROM t LOOP EXIT WHEN r.n = $some; END LOOP; RAISE WARNING 'left'; END \$\$}, qr/left/);
 
 # one of the requests ahead is refused, the others are on their way
-$proxy->fault(kind => 'get', skip => 3, count => 1, status => 403, code => 'AccessDenied');
-held('a request that is refused', $all, qr/could not read .*HTTP status 403 AccessDenied/s, skip => 3);
+$proxy->fault(from => block_at(3.5), count => 1, status => 403, code => 'AccessDenied');
+held('a request that is refused', $all, qr/could not read .*HTTP status 403 AccessDenied/s);
 
 # pg_cancel_backend, and a session that is ended
 $proxy->reset;
@@ -168,6 +179,61 @@ ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activit
 is(sql(q{SELECT in_flight FROM streamhouse.stat_servers WHERE server = 'lake'}), 0, 'and nothing is counted as on its way');
 $proxy->clear;
 eval { $session->quit };
+
+# --- across polls and partitions --------------------------------------------------
+
+# A consumer that polls a little at a time fetches nothing twice, more and more
+# with a request, and nothing between its polls.
+my $consumer = $node->background_psql('postgres', on_error_stop => 0);
+$consumer->query_safe(q{SELECT streamhouse.create_group('little', 't'); SET streamhouse.fetch_size = '1MB'});
+$proxy->reset;
+my $polled = 0;
+my $left_behind = 0;
+while ((my $n = $consumer->query_safe(q{SELECT count(*) FROM streamhouse.poll('little', NULL::t, 500)})) > 0)
+{
+	$polled += $n;
+	$left_behind++ if $proxy->seen->{in_flight} > 0;
+}
+is($polled, $rows, 'polls of 500 rows: all of them');
+is($left_behind, 0, 'polls of 500 rows: no request is left on its way');
+cmp_ok($proxy->seen->{down}, '<', $bytes * 1.1, 'polls of 500 rows: nothing is fetched twice');
+cmp_ok($proxy->seen->{kinds}{get}, '<', $blocks / 3, 'polls of 500 rows: few requests');
+is($consumer->query_safe(q{SELECT coalesce(sum(total_bytes), 0) <= 4 * 1024 * 1024 FROM pg_backend_memory_contexts WHERE name = 'streamhouse run'}), 't', 'and little memory');
+# who begins elsewhere begins with little, and after an error it goes on
+$consumer->query_safe(q{SELECT streamhouse.create_group('again', 't')});
+$proxy->reset;
+is($consumer->query_safe(q{SELECT n FROM streamhouse.read(NULL::t, 0, 40000, 1)}), 40001, 'a row elsewhere in the log');
+cmp_ok($proxy->seen->{down}, '<=', 3 * $bytes / $blocks, 'takes few bytes');
+is($consumer->query_safe(q{SELECT sum(n) FROM streamhouse.poll('again', NULL::t, 5000)}), 5000 * 5001 / 2, 'a poll of another group');
+$consumer->query(q{SELECT sum(1 / (n - 5500)) FROM streamhouse.poll('again', NULL::t, 1000)});
+$consumer->{stderr} = '';
+is($consumer->query_safe(q{SELECT sum(n) FROM streamhouse.poll('again', NULL::t, 5000)}), 5000 * (5001 + 10000) / 2, 'goes on where it was after an error');
+# read(), a page at a time
+$proxy->reset;
+for (my $from = 0; $from < $rows; $from += 500)
+{
+	my $n = $consumer->query_safe("SELECT count(*) FROM streamhouse.read(NULL::t, 0, $from, 500) WHERE n = _offset + 1");
+	is($n, 500, "read() from $from on") if $n != 500;
+}
+cmp_ok($proxy->seen->{down}, '<', $bytes * 1.1, 'read() by pages: nothing is fetched twice');
+cmp_ok($proxy->seen->{kinds}{get}, '<', $blocks / 3, 'read() by pages: few requests');
+$consumer->quit;
+
+# A scan has the next partition on its way before it has all rows of one.
+is(sql(q{CREATE FOREIGN TABLE p (_partition int, n int, s text) SERVER lake OPTIONS (partitions '3');
+	INSERT INTO p (_partition, n, s) SELECT i / 10000, i, md5(i::text) || md5((i + 1)::text) || md5((i + 2)::text) FROM generate_series(0, 29999) i;
+	SELECT streamhouse.flush('p')}), '', 'a topic of three partitions');
+my $second = sql(q{SELECT byte_length FROM streamhouse.segments WHERE topic = 'p'::regclass AND partition = 0});
+$proxy->reset;
+my $rule = $proxy->fault(from => $second, hold => 'before');
+is(sql('BEGIN; DECLARE c CURSOR FOR SELECT n FROM p; MOVE 9000 FROM c; FETCH 1 FROM c; ROLLBACK'), 9000, 'a row of the first partition');
+cmp_ok($proxy->hits($rule), '>', 1, 'when blocks of the second one are on their way');
+is_quiet('and the scan ends');
+$proxy->clear;
+$proxy->reset;
+is(sql('SELECT count(*), sum(n), sum(_partition) FROM p'), join('|', 30000, 29999 * 15000, 30000), 'all partitions are read');
+cmp_ok($proxy->seen->{down}, '<', 1.1 * sql(q{SELECT sum(byte_length) FROM streamhouse.segments WHERE topic = 'p'::regclass}), 'nothing is fetched twice');
+is(sql(q{SELECT count(*), sum(n) FROM (SELECT 1 FROM generate_series(1, 2)) x, LATERAL (SELECT n FROM p OFFSET 0) y}), join('|', 60000, 29999 * 30000), 'a rescan');
 
 # --- memory -----------------------------------------------------------------------
 
@@ -188,9 +254,9 @@ for my $name (sort keys %failing)
 	cmp_ok($many - $some, '<', 64 * 1024, "$name: no memory is left");
 }
 $memory->query(q{DO $$ BEGIN FOR i IN 1 .. 20 LOOP BEGIN PERFORM 1 / (n - 9000) FROM t; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$});
-my $some = $memory->query($used);
+my $after_some = $memory->query($used);
 $memory->query(q{DO $$ BEGIN FOR i IN 1 .. 200 LOOP BEGIN PERFORM 1 / (n - 9000) FROM t; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$});
-cmp_ok($memory->query($used) - $some, '<', 64 * 1024, 'errors in subtransactions: no memory is left');
+cmp_ok($memory->query($used) - $after_some, '<', 64 * 1024, 'errors in subtransactions: no memory is left');
 is($memory->query(q{SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'streamhouse s3 %' AND name <> 'streamhouse s3 client' OR name = 'streamhouse reader'}), 0, 'nor any request');
 is_quiet('after all that');
 $memory->quit;
