@@ -9,13 +9,28 @@ use StreamhouseTest;
 use Test::More;
 use Workers;
 
-our @EXPORT = qw(create_lake new_worker keys_agree keys_known);
+our @EXPORT = qw(create_lake keep_in_bucket new_worker keys_agree keys_known);
 
 # A server in the gateway's bucket.  Options go to OPTIONS; endpoint, prefix
 # and dbname are special.
 sub create_lake
 {
 	my ($node, $gateway, %opt) = @_;
+
+	return define_lake($node, $gateway, 'lake', 'CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse OPTIONS', %opt);
+}
+
+# The same of the extension's own server, before it has any object.
+sub keep_in_bucket
+{
+	my ($node, $gateway, %opt) = @_;
+
+	return define_lake($node, $gateway, 'streamhouse', 'ALTER SERVER streamhouse OPTIONS', %opt);
+}
+
+sub define_lake
+{
+	my ($node, $gateway, $server, $command, %opt) = @_;
 	my $dbname = delete $opt{dbname};
 	my $prefix = delete $opt{prefix} // 'lake';
 	my %options = (
@@ -25,10 +40,10 @@ sub create_lake
 	my $list = join ', ', map { "$_ '$options{$_}'" } sort keys %options;
 
 	# what is written here would stand in the server's log
-	return answer($node, sprintf(<<~'SQL', $list, $gateway->access_key, $gateway->secret_key), $dbname);
+	return answer($node, sprintf(<<~'SQL', $command, $list, $server, $gateway->access_key, $gateway->secret_key), $dbname);
 		SET log_statement = none;
-		CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse OPTIONS (%s);
-		CREATE USER MAPPING FOR CURRENT_USER SERVER lake OPTIONS (access_key_id '%s', secret_access_key '%s');
+		%s (%s);
+		CREATE USER MAPPING FOR CURRENT_USER SERVER %s OPTIONS (access_key_id '%s', secret_access_key '%s');
 		SQL
 }
 
