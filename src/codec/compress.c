@@ -8,6 +8,7 @@
 #include "codec/compress.h"
 
 #include <lz4.h>
+#include <lz4hc.h>
 #include <string.h>
 #include <zstd.h>
 
@@ -16,10 +17,43 @@
 
 #define ZSTD_LEVEL 3
 
+/*
+ * LZ4 finds a tenth more if it looks at more than the last place where four
+ * bytes were seen, in four times the time.  That is worth it for what repeats
+ * itself, keys for instance, as far as it is a small part of a block.
+ */
+#define LZ4_THOROUGH_LEVEL 2
+#define LZ4_THOROUGH_MAX (64 * 1024)
+
+/* Looks for more in what LZ4 has made n bytes of, and returns how many then. */
+static size_t
+compress_thoroughly(SthCompressor *compressor, const SthMemory *memory,
+					const uint8_t *src, size_t len, uint8_t *dst, size_t n)
+{
+	int			better;
+
+	if (compressor->lz4_thorough == NULL)
+		compressor->lz4_thorough = memory->allocate(memory->context,
+													(size_t) LZ4_sizeofStateHC());
+	if (compressor->lz4_thorough == NULL ||
+		!sth_buffer_reset(memory, &compressor->second, n))
+		return n;
+	better = LZ4_compress_HC_extStateHC(compressor->lz4_thorough,
+										(const char *) src,
+										(char *) compressor->second.data,
+										(int) len, (int) n, LZ4_THOROUGH_LEVEL);
+	if (better <= 0)
+		return n;
+	memcpy(dst, compressor->second.data, (size_t) better);
+	return (size_t) better;
+}
+
 static size_t
 compress_lz4(SthCompressor *compressor, const SthMemory *memory,
 			 const uint8_t *src, size_t len, uint8_t *dst, size_t cap)
 {
+	size_t		n;
+
 	if (len > LZ4_MAX_INPUT_SIZE)
 		return 0;
 	if (compressor->lz4 == NULL)
@@ -27,9 +61,12 @@ compress_lz4(SthCompressor *compressor, const SthMemory *memory,
 										   (size_t) LZ4_sizeofState());
 	if (compressor->lz4 == NULL)
 		return 0;
-	return (size_t) LZ4_compress_fast_extState(compressor->lz4,
-											   (const char *) src, (char *) dst,
-											   (int) len, (int) cap, 1);
+	n = (size_t) LZ4_compress_fast_extState(compressor->lz4,
+											(const char *) src, (char *) dst,
+											(int) len, (int) cap, 1);
+	if (n > 0 && n <= len / 2 && len <= LZ4_THOROUGH_MAX)
+		n = compress_thoroughly(compressor, memory, src, len, dst, n);
+	return n;
 }
 
 static size_t
@@ -77,6 +114,8 @@ void
 sth_compressor_free(SthCompressor *compressor, const SthMemory *memory)
 {
 	sth_release(memory, compressor->lz4);
+	sth_release(memory, compressor->lz4_thorough);
+	sth_buffer_free(memory, &compressor->second);
 	ZSTD_freeCCtx(compressor->zstd);
 	memset(compressor, 0, sizeof(*compressor));
 }

@@ -27,6 +27,8 @@ typedef enum SthCompression
 typedef struct SthCompressor
 {
 	void	   *lz4;
+	void	   *lz4_thorough;
+	SthBuffer	second;			/* another result, to be compared */
 	void	   *zstd;
 } SthCompressor;
 
