@@ -117,14 +117,17 @@ sql('CREATE EXTENSION streamhouse');
 sql('ALTER SYSTEM SET streamhouse.max_workers = 2');
 $node->reload;
 my @dbs = ('d3', map { "e$_" } 1 .. 6);
+my $log;
 for my $db (@dbs)
 {
 	sql("CREATE DATABASE $db") if $db ne 'd3';
+	$log = -s $node->logfile;
 	recreate($node, $db);
-	worker_of($node, $db);
-	cmp_ok(count_workers($node), '<=', 2, "$db has its worker, and there are not too many");
+	# d3 may have its worker still; others' may have left again already
+	started($node, $db, $log) if $db ne 'd3';
+	cmp_ok(count_workers($node), '<=', 2, 'and there are not too many');
 }
-my $log = -s $node->logfile;
+$log = -s $node->logfile;
 $node->restart;
 started($node, $_, $log) for 'postgres', @dbs;
 
