@@ -718,7 +718,9 @@ FROM pg_catalog.pg_foreign_server s
      JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid OPERATOR(pg_catalog.=) s.srvfdw
      CROSS JOIN LATERAL streamhouse.server_health(s.oid) h
 WHERE w.fdwname OPERATOR(pg_catalog.=) 'streamhouse'
-  AND pg_catalog.has_server_privilege(s.oid, 'USAGE');
+  AND pg_catalog.has_server_privilege(s.oid, 'USAGE')
+  AND EXISTS (SELECT FROM pg_catalog.pg_options_to_table(s.srvoptions) o
+              WHERE o.option_name OPERATOR(pg_catalog.=) 'url' AND o.option_value OPERATOR(pg_catalog.<>) 'database:');
 COMMENT ON VIEW streamhouse.stat_servers IS 'how the buckets of the servers do that the user may use, and what was asked of them, by all processes of this database; NULL where it could not be counted';
 COMMENT ON COLUMN streamhouse.stat_servers.server IS 'name of the foreign server';
 COMMENT ON COLUMN streamhouse.stat_servers.puts IS 'objects written in one request';

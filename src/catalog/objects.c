@@ -390,6 +390,7 @@ list_dead(Relation rel, HeapTuple tuple, Snapshot snapshot, void *arg)
 	item = palloc(sizeof(SthDeadObject));
 	item->object_id = form->object_id;
 	item->key = key;
+	item->is_orphan = form->state == STH_OBJECT_ORPHAN;
 	dead->objects = lappend(dead->objects, item);
 	return list_length(dead->objects) < dead->max;
 }

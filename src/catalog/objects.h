@@ -44,6 +44,7 @@ typedef struct SthDeadObject
 {
 	int64		object_id;
 	char	   *key;
+	bool		is_orphan;
 } SthDeadObject;
 
 /* May an object in this state since then be deleted? */

@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "access/reloptions.h"
 #include "base/closest.h"
+#include "base/endpoint.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_user_mapping.h"
 #include "catalog/options.h"
@@ -123,18 +124,19 @@ parse_url(const char *url, SthServerOptions *result)
 	result->prefix = psprintf("%s%s", slash, slash[len - 1] == '/' ? "" : "/");
 }
 
+/* An endpoint that the client would refuse is refused here. */
 static void
-check_endpoint(const char *endpoint)
+check_endpoint(const char *text)
 {
-	const char *host = NULL;
+	SthEndpoint endpoint;
+	const char *problem = sth_endpoint_parse(text, &endpoint);
 
-	if (strncmp(endpoint, "http://", 7) == 0)
-		host = endpoint + 7;
-	else if (strncmp(endpoint, "https://", 8) == 0)
-		host = endpoint + 8;
-	if (host == NULL || *host == '\0' ||
-		strcspn(host, "/?#@ \t\r\n") != strlen(host))
-		report_value("endpoint", "It is http://host, https://host, or one of these with :port.");
+	if (problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\"", "endpoint"),
+				 errdetail("%s", problem),
+				 errhint("Write it as https://host or https://host:port.")));
 }
 
 static SthEncryption

@@ -17,8 +17,10 @@
  *
  *	1. it is looked who holds the bucket, without a transaction;
  *	2. a transaction lists some of the server's objects;
- *	3. they are deleted in the bucket, without a transaction;
- *	4. another transaction deletes their rows; and if there were any, again.
+ *	3. they are deleted in the bucket, without a transaction, and of orphans
+ *	   the uploads aborted before that a worker may have left behind;
+ *	4. another transaction deletes the rows of those that are gone; and if all
+ *	   are that were listed, again.
  *
  * Failure: an error, a crash or a worker that ends between these leaves rows
  * of objects of which some are gone already.  They are listed again, and
@@ -59,6 +61,7 @@ typedef struct Garbage
 	SthHolder  *holder;
 	SthRemoval *removal;		/* NULL: nothing is being deleted */
 	List	   *objects;		/* that are: SthDeadObjects */
+	bool		failed;			/* some could not be */
 } Garbage;
 
 static Garbage *current = NULL;
@@ -155,6 +158,7 @@ static void
 begin_removal(Garbage *garbage)
 {
 	List	   *keys = NIL;
+	List	   *orphans = NIL;
 	ListCell   *lc;
 
 	sth_holder_check(garbage->holder);
@@ -164,26 +168,38 @@ begin_removal(Garbage *garbage)
 	garbage->objects = sth_objects_dead(linitial_oid(garbage->servers),
 										may_delete, garbage, MAX_OBJECTS);
 	foreach(lc, garbage->objects)
-		keys = lappend(keys, ((SthDeadObject *) lfirst(lc))->key);
+	{
+		SthDeadObject *object = lfirst(lc);
+
+		keys = lappend(keys, object->key);
+		if (object->is_orphan)
+			orphans = lappend(orphans, object->key);
+	}
 	if (keys == NIL)
 		return;
 	/* that they are not needed must not be undone by a crash */
 	XLogFlush(GetXLogInsertRecPtr());
 	garbage->removal = sth_removal_begin(linitial_oid(garbage->servers),
-										 keys);
+										 keys, orphans);
 }
 
+/* Those that have been deleted; if some could not be, there is no next time. */
 static void
 forget_objects(Garbage *garbage)
 {
 	ListCell   *lc;
 
-	sth_removal_check(garbage->removal);
+	garbage->failed = !sth_removal_check(garbage->removal);
 	STH_FAILPOINT("garbage-deleted");
 	if (!is_here(garbage))
 		return;
 	foreach(lc, garbage->objects)
-		sth_object_delete(((SthDeadObject *) lfirst(lc))->object_id);
+	{
+		SthDeadObject *object = lfirst(lc);
+
+		if (sth_removal_has(garbage->removal, object->key))
+			sth_object_delete(object->object_id);
+	}
 }
 
 /* Runs a step; an error is logged, and false. */
@@ -261,7 +277,7 @@ advance_server(Garbage *garbage)
 		{
 			if (!sth_removal_is_done(garbage->removal))
 				return false;
-			if (!in_transaction(garbage, forget_objects))
+			if (!in_transaction(garbage, forget_objects) || garbage->failed)
 				return true;
 			/* before there are more, it may not hold the bucket any more */
 			end_removal(garbage);

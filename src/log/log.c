@@ -210,6 +210,18 @@ remove_now(Removal *removal)
 }
 
 /*
+ * Frees accounts of servers that the transaction has dropped: the entries of
+ * their logs are gone, in whatever order they went.  Must not fail.
+ */
+static void
+free_accounts(void)
+{
+	for (Removal *removal = removals; removal != NULL; removal = removal->next)
+		if (removal->kind == REMOVE_SERVER)
+			sth_tail_size_forget_server(removal->oid);
+}
+
+/*
  * Nothing of ours would run when a prepared transaction commits, and after a
  * restart a log would be opened without a start that is prepared.
  */
@@ -262,6 +274,8 @@ at_transaction_event(XactEvent event, void *arg)
 				 removal = removal->next)
 				if (removal->at_commit == (event == XACT_EVENT_COMMIT))
 					remove_now(removal);
+			if (event == XACT_EVENT_COMMIT)
+				free_accounts();
 			removals = NULL;
 			start_moved_at = 0;
 			break;

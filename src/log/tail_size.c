@@ -19,12 +19,14 @@
  * all that was counted before the flush began is known to have gone.
  *
  * Locking: the LWLock guards the keys of accounts, not their sums.  An account
- * is freed after the entries of all of its logs (log.c), so a note's account
- * stays.  A session keeps the place of an account that it has looked up and
- * compares the key without the lock: at worst it reads another one's sum once.
+ * is freed after the entries of all of its logs (log.c), when its server or the
+ * extension is dropped, so a note's account stays.  A session keeps the place
+ * of an account that it has looked up and compares the key without the lock: at
+ * worst it reads another one's sum once.
  *
  * Failure: nothing here fails once the server has started.  If there are more
- * servers than places, the rest share the first one.
+ * servers than places, the rest share the first one.  A server that is dropped
+ * by COMMIT PREPARED leaves its account until the extension goes.
  *
  *-------------------------------------------------------------------------
  */
@@ -292,6 +294,18 @@ sth_tail_size_forget(Oid database, Oid tail)
 	for (int i = COMMON_ACCOUNT + 1; i < MAX_ACCOUNTS; i++)
 		if (shared->accounts[i].database == database &&
 			(tail == InvalidOid || shared->accounts[i].tail == tail))
+			shared->accounts[i].tail = InvalidOid;
+	LWLockRelease(shared->lock);
+}
+
+/* Likewise, the account of a server of this database.  Must not fail. */
+void
+sth_tail_size_forget_server(Oid server)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	for (int i = COMMON_ACCOUNT + 1; i < MAX_ACCOUNTS; i++)
+		if (shared->accounts[i].database == MyDatabaseId &&
+			shared->accounts[i].server == server)
 			shared->accounts[i].tail = InvalidOid;
 	LWLockRelease(shared->lock);
 }

@@ -29,5 +29,6 @@ extern int64 sth_tail_size_of_log(Oid tail, int32 log_id);
 extern bool sth_tail_size_presses(SthFlushNote *note);
 
 extern void sth_tail_size_forget(Oid database, Oid tail);
+extern void sth_tail_size_forget_server(Oid server);
 
 #endif							/* STH_LOG_TAIL_SIZE_H */

@@ -309,6 +309,71 @@ sth_answer_upload(const char *body, size_t len, char *upload_id, size_t size)
 	return found && event == STH_XML_DONE ? STH_ANSWER_OK : unexpected(body, len);
 }
 
+#define UPLOADS "ListMultipartUploadsResult/"
+
+SthAnswerResult
+sth_uploads_next(SthUploads *uploads, SthUpload *upload)
+{
+	SthXml	   *xml = &uploads->xml;
+	SthXmlEvent event;
+
+	upload->key[0] = upload->upload_id[0] = '\0';
+	while ((event = sth_xml_next(xml)) <= STH_XML_END)
+	{
+		if (event != STH_XML_END)
+			continue;
+		if (sth_xml_at(xml, UPLOADS "Upload/Key"))
+		{
+			if (!take_key(xml, uploads->url_encoded, upload->key))
+				return STH_ANSWER_DAMAGED;
+		}
+		else if (sth_xml_at(xml, UPLOADS "Upload/UploadId"))
+		{
+			if (sth_xml_text(xml, upload->upload_id, sizeof(upload->upload_id)) <= 0)
+				return STH_ANSWER_DAMAGED;
+		}
+		else if (sth_xml_at(xml, UPLOADS "Upload"))
+			return upload->key[0] != '\0' && upload->upload_id[0] != '\0' ?
+				STH_ANSWER_OK : STH_ANSWER_DAMAGED;
+	}
+	return event == STH_XML_DONE ? STH_ANSWER_END : STH_ANSWER_DAMAGED;
+}
+
+SthAnswerResult
+sth_uploads_begin(SthUploads *uploads, const char *body, size_t len)
+{
+	SthUpload	upload;
+	SthXmlEvent event;
+	SthAnswerResult result;
+	char		value[16];
+	bool		is_listing = false;
+
+	memset(uploads, 0, sizeof(*uploads));
+	sth_xml_begin(&uploads->xml, body, len);
+	while ((event = sth_xml_next(&uploads->xml)) <= STH_XML_END)
+	{
+		if (sth_xml_at(&uploads->xml, "ListMultipartUploadsResult"))
+			is_listing = true;
+		if (event != STH_XML_END)
+			continue;
+		if (sth_xml_at(&uploads->xml, UPLOADS "EncodingType"))
+			uploads->url_encoded = sth_xml_text(&uploads->xml, value, sizeof(value)) >= 0 &&
+				strcmp(value, "url") == 0;
+		else if (sth_xml_at(&uploads->xml, UPLOADS "IsTruncated"))
+			uploads->more = sth_xml_text(&uploads->xml, value, sizeof(value)) >= 0 &&
+				strcmp(value, "true") == 0;
+	}
+	if (event == STH_XML_DAMAGED || !is_listing)
+		return unexpected(body, len);
+
+	/* the uploads, now that it is known how keys are encoded */
+	sth_xml_begin(&uploads->xml, body, len);
+	while ((result = sth_uploads_next(uploads, &upload)) == STH_ANSWER_OK)
+		;
+	sth_xml_begin(&uploads->xml, body, len);
+	return result == STH_ANSWER_END ? STH_ANSWER_OK : STH_ANSWER_DAMAGED;
+}
+
 SthAnswerResult
 sth_answer_completed(const char *body, size_t len)
 {

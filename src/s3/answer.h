@@ -77,6 +77,27 @@ extern SthAnswerResult sth_answer_upload(const char *body, size_t len,
 										 char *upload_id, size_t size);
 
 /*
+ * A page of the uploads that have been begun and neither completed nor aborted
+ * (ListMultipartUploads), as a listing of keys.
+ */
+typedef struct SthUploads
+{
+	SthXml		xml;
+	bool		url_encoded;
+	bool		more;
+} SthUploads;
+
+typedef struct SthUpload
+{
+	char		key[STH_S3_MAX_KEY + 1];
+	char		upload_id[STH_S3_MAX_TOKEN + 1];
+} SthUpload;
+
+extern SthAnswerResult sth_uploads_begin(SthUploads *uploads, const char *body,
+										 size_t len);
+extern SthAnswerResult sth_uploads_next(SthUploads *uploads, SthUpload *upload);
+
+/*
  * Was a multipart upload completed?  The status says so before it is: only
  * STH_ANSWER_OK means yes, _ERROR no, and _DAMAGED has to be asked about.
  */

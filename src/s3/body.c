@@ -12,6 +12,7 @@
 #include "common/cryptohash.h"
 #include "common/md5.h"
 #include "s3/client.h"
+#include "utils/resowner.h"
 
 /*
  * The pieces that bytes lie in, from 'skip' on; there are no more than there
@@ -71,9 +72,8 @@ sth_s3_crc32c(const struct iovec *pieces, int npieces, Size skip, Size len,
 	encode(bytes, 4, base64, STH_S3_CRC_LEN);
 }
 
-/* The MD5 in base64; false where the library that computes it refuses to. */
-bool
-sth_s3_md5(const char *data, Size len, char *base64)
+static bool
+digest_md5(const char *data, Size len, char *base64)
 {
 	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_MD5);
 	uint8		digest[MD5_DIGEST_LENGTH];
@@ -85,6 +85,28 @@ sth_s3_md5(const char *data, Size len, char *base64)
 	pg_cryptohash_free(ctx);
 	if (good)
 		encode(digest, MD5_DIGEST_LENGTH, base64, STH_S3_MD5_LEN);
+	return good;
+}
+
+/*
+ * The MD5 in base64; false where the library that computes it refuses to.
+ * PostgreSQL's wants a resource owner, which there is in a transaction only,
+ * and requests go on without one.
+ */
+bool
+sth_s3_md5(const char *data, Size len, char *base64)
+{
+	ResourceOwner before = CurrentResourceOwner;
+	ResourceOwner owner = before;
+	bool		good;
+
+	if (before == NULL)
+		owner = ResourceOwnerCreate(NULL, "streamhouse md5");
+	CurrentResourceOwner = owner;
+	good = digest_md5(data, len, base64);
+	CurrentResourceOwner = before;
+	if (before == NULL)
+		ResourceOwnerDelete(owner);
 	return good;
 }
 

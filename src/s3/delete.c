@@ -10,7 +10,8 @@
  *
  * The answer to DeleteObjects names the keys that were not deleted, each with
  * a reason.  If it is one that passes the key is asked for again; else the
- * operation fails with that reason, after it has done what it can.
+ * operation fails with that reason, after it has done what it can.  Which keys
+ * may still be there it tells as its items.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,12 +44,38 @@ typedef struct Delete
 
 static void go_on(Delete *delete);
 
+/* A key was not deleted, or nobody knows. */
 static void
-note_failure(Delete *delete, const SthS3Problem *problem)
+note_left(Delete *delete, const char *key)
+{
+	if (delete->op.items == NULL)
+		delete->op.items = MemoryContextAllocZero(delete->op.context,
+												  delete->nkeys * sizeof(SthS3Item));
+	if (delete->op.nitems < delete->nkeys)
+		delete->op.items[delete->op.nitems++].key = key;
+}
+
+static void
+note_failure(Delete *delete, const SthS3Problem *problem, const char *key)
+{
+	if (!delete->failed)
+	{
+		delete->op.problem = *problem;
+		delete->op.key = key;
+	}
+	delete->failed = true;
+	note_left(delete, key);
+}
+
+/* It makes no sense to go on with those that are left. */
+static void
+give_up(Delete *delete, const SthS3Problem *problem)
 {
 	if (!delete->failed)
 		delete->op.problem = *problem;
 	delete->failed = true;
+	while (delete->next < delete->nkeys)
+		note_left(delete, delete->keys[delete->next++]);
 }
 
 /* --- one by one ------------------------------------------------------------ */
@@ -60,7 +87,9 @@ on_one(SthS3Request *request)
 
 	if (request->problem.result != STH_S3_OK &&
 		request->problem.result != STH_S3_NOT_FOUND)
-		note_failure(delete, &request->problem);
+		note_failure(delete, &request->problem, request->key);
+	if (request->problem.result == STH_S3_UNAVAILABLE)
+		give_up(delete, &request->problem);
 	sth_s3_request_free(request);
 	delete->in_flight--;
 	go_on(delete);
@@ -70,8 +99,7 @@ on_one(SthS3Request *request)
 static void
 delete_singly(Delete *delete)
 {
-	while (delete->next < delete->nkeys && delete->in_flight < PARALLEL &&
-		   !delete->failed)
+	while (delete->next < delete->nkeys && delete->in_flight < PARALLEL)
 	{
 		SthS3Request *request = sth_s3_op_request(&delete->op, STH_S3_DELETE, "DELETE",
 												  delete->keys[delete->next++], on_one);
@@ -96,13 +124,14 @@ passes(const char *code)
 		strcmp(code, "ServiceUnavailable") == 0 || strcmp(code, "OperationAborted") == 0;
 }
 
-static bool
-is_in(char **keys, int nkeys, const char *key)
+/* Where a key is among others; -1: nowhere. */
+static int
+find_in(char **keys, int nkeys, const char *key)
 {
 	for (int i = 0; i < nkeys; i++)
 		if (strcmp(keys[i], key) == 0)
-			return true;
-	return false;
+			return i;
+	return -1;
 }
 
 /*
@@ -120,6 +149,7 @@ take_failures(Delete *delete, SthDeletions *deletions)
 	while (sth_deletions_next(deletions, not) == STH_ANSWER_OK)
 	{
 		SthS3Problem problem;
+		int			mine;
 
 		if (strcmp(not->error.code, "NoSuchKey") == 0)
 			continue;
@@ -130,21 +160,25 @@ take_failures(Delete *delete, SthDeletions *deletions)
 		problem.phase = STH_HTTP_AT_ANSWER;
 		strlcpy(problem.code, not->error.code, sizeof(problem.code));
 		strlcpy(problem.text, not->error.message, sizeof(problem.text));
-		/* a key that we did not ask for is nothing to ask for again */
-		if (!passes(not->error.code) || !is_in(batch, n, not->key))
-			note_failure(delete, &problem);
+		mine = find_in(batch, n, not->key);
+		if (mine < 0)
+		{
+			/* who names a key that was not asked for is not believed */
+			give_up(delete, &problem);
+			pfree(not);
+			return;
+		}
+		if (mine >= n - nagain)
+			continue;
+		if (!passes(not->error.code))
+			note_failure(delete, &problem, batch[mine]);
 		else
 		{
-			for (int i = 0; i < n - nagain; i++)
-				if (strcmp(batch[i], not->key) == 0)
-				{
-					char	   *key = batch[i];
+			char	   *key = batch[mine];
 
-					nagain++;
-					batch[i] = batch[n - nagain];
-					batch[n - nagain] = key;
-					break;
-				}
+			nagain++;
+			batch[mine] = batch[n - nagain];
+			batch[n - nagain] = key;
 		}
 	}
 	delete->next += n - nagain;
@@ -181,7 +215,7 @@ on_batch(SthS3Request *request)
 	else if (request->problem.status == 405 || request->problem.status == 501)
 		delete->op.s3->settings.multi_delete = false;
 	else
-		note_failure(delete, &request->problem);
+		give_up(delete, &request->problem);
 	sth_s3_request_free(request);
 	delete->in_flight--;
 	go_on(delete);
@@ -236,7 +270,7 @@ delete_batch(Delete *delete)
 static void
 go_on(Delete *delete)
 {
-	if (!delete->failed && delete->next < delete->nkeys)
+	if (delete->next < delete->nkeys)
 	{
 		if (!delete->op.s3->settings.multi_delete)
 			delete_singly(delete);

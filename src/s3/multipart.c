@@ -28,8 +28,9 @@
  * both succeed, and the last one counts.  Where that must not be, objects are
  * small.
  *
- * An upload that stays behind takes room in the bucket, until a rule of the
- * bucket (AbortIncompleteMultipartUpload) removes it.
+ * An upload that stays behind takes room in the bucket, until what was begun
+ * of the key is aborted (abort.c), or a rule of the bucket
+ * (AbortIncompleteMultipartUpload) removes it.
  *
  * What aborts an upload is made when the upload is begun, outside of the put:
  * to abort is then only to queue it, which is safe in the clean-up after an

@@ -36,6 +36,7 @@
 #include "postgres.h"
 
 #include "base/compat.h"
+#include "base/endpoint.h"
 #include "miscadmin.h"
 #include "s3/client.h"
 #include "s3/multi.h"
@@ -53,62 +54,33 @@ copy_string(const char *string)
 	return string != NULL ? pstrdup(string) : NULL;
 }
 
-static void
-refuse_endpoint(const char *endpoint)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid endpoint: \"%s\"", endpoint),
-			 errhint("Write it as https://host or https://host:port.")));
-}
-
-/* "host:port" at 'text' to *host and *port; an address of IPv6 has brackets. */
-static void
-split_host(const char *endpoint, const char *text, char **host, int *port)
-{
-	Size		len = *text == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":/");
-	const char *rest = text +len;
-
-	if (len == 0 || len > 255 || strspn(text, "abcdefghijklmnopqrstuvwxyz"
-										"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-										"0123456789-._[]:") < len)
-		refuse_endpoint(endpoint);
-	*host = pnstrdup(text, len);
-	*port = 0;
-	if (*rest == ':')
-	{
-		Size		digits = strspn(rest + 1, "0123456789");
-
-		*port = digits < 1 || digits > 5 ? 0 : atoi(rest + 1);
-		if (*port < 1 || *port > 65535)
-			refuse_endpoint(endpoint);
-		rest += 1 + digits;
-	}
-	if (strcmp(rest, "") != 0 && strcmp(rest, "/") != 0)
-		refuse_endpoint(endpoint);
-}
-
 /* Where to connect, from the settings. */
 static void
 set_host(SthS3 *s3)
 {
-	const char *endpoint = s3->settings.endpoint;
+	const char *text = s3->settings.endpoint;
+	SthEndpoint endpoint;
+	const char *problem;
 	char	   *host;
 
-	if (endpoint == NULL)
+	if (text == NULL)
 	{
 		s3->tls = true;
 		host = psprintf("s3.%s.amazonaws.com", s3->settings.region);
 	}
-	else if (pg_strncasecmp(endpoint, "https://", 8) == 0)
-	{
-		s3->tls = true;
-		split_host(endpoint, endpoint + 8, &host, &s3->port);
-	}
-	else if (pg_strncasecmp(endpoint, "http://", 7) == 0)
-		split_host(endpoint, endpoint + 7, &host, &s3->port);
 	else
-		refuse_endpoint(endpoint);
+	{
+		problem = sth_endpoint_parse(text, &endpoint);
+		if (problem != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid endpoint: \"%s\"", text),
+					 errdetail("%s", problem),
+					 errhint("Write it as https://host or https://host:port.")));
+		s3->tls = endpoint.tls;
+		s3->port = endpoint.port;
+		host = pnstrdup(endpoint.host, endpoint.host_len);
+	}
 	s3->host = s3->settings.path_style ? host :
 		psprintf("%s.%s", s3->settings.bucket, host);
 }

@@ -116,6 +116,7 @@ extern SthS3Op *sth_s3_get(SthS3 *s3, const char *key, uint64 position,
 						   Size len, uint8 *buffer);
 extern SthS3Op *sth_s3_head(SthS3 *s3, const char *key);
 extern SthS3Op *sth_s3_delete(SthS3 *s3, char *const *keys, int nkeys);
+extern SthS3Op *sth_s3_abort_uploads(SthS3 *s3, const char *key);
 extern SthS3Op *sth_s3_list(SthS3 *s3, const char *prefix,
 							const char *start_after, int max_keys);
 

@@ -14,11 +14,14 @@
  *
  * There is a client (s3/s3.h) per server in each process that needs one, made
  * when it is first needed and again when the server's options or the user
- * mapping have changed.  Those in use by the old one go on with it.
+ * mapping have changed.  What uses the old one goes on with it.  A client that
+ * will not be used again, since the server or the mapping has been changed or
+ * dropped, is closed when PostgreSQL's catalog caches hear of it, or with its
+ * last use: the session that has it need not ask for another.
  *
  * Failure: a request belongs to the memory context that it was made in, and
  * is cancelled with it, so an error leaves none.  What of an object reached
- * the bucket before an error is the ledger's to remember (flush/upload.c).
+ * the bucket before an error is the ledger's to remember (flush/flush.c).
  *
  * Memory: clients, in "streamhouse bucket" under TopMemoryContext.  An object
  * that is written is in memory as a whole.
@@ -38,7 +41,9 @@
 #include "s3/credentials.h"
 #include "s3/s3.h"
 #include "store/stores.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 /* Of an object in memory: pieces of so many bytes. */
 #define PIECE_LEN ((Size) 4 * 1024 * 1024)
@@ -47,7 +52,9 @@ typedef struct Client
 {
 	struct Client *next;
 	Oid			server;
+	uint32		hash;			/* the server's, in the catalog cache */
 	uint64		digest;			/* of what it was made from */
+	bool		has_mapping;	/* was its key a user mapping's? */
 	bool		current;
 	int			users;
 	SthS3	   *s3;
@@ -80,7 +87,11 @@ struct SthBucketStore
 
 struct SthRemoval
 {
+	MemoryContext context;
 	User		user;
+	List	   *keys;
+	List	   *orphans;		/* whose uploads are still to be aborted */
+	bool		is_deleting;	/* so far has it come */
 	SthS3Op    *op;
 };
 
@@ -131,6 +142,8 @@ sth_bucket_client(const SthServer *server, int retry_timeout)
 	const SthServerOptions *options = &server->options;
 	SthS3Settings settings = {0};
 	SthCredentialSource source = {0};
+	SthCredentials *credentials;
+	SthS3	   *volatile s3 = NULL;
 
 	settings.name = server->name;
 	settings.database = MyDatabaseId;
@@ -158,7 +171,18 @@ sth_bucket_client(const SthServer *server, int retry_timeout)
 	source.use_environment = server->may_use_environment;
 	source.region = options->region;
 	source.ca_file = options->ca_file;
-	return sth_s3_open(&settings, sth_credentials_open(&source));
+	credentials = sth_credentials_open(&source);
+	PG_TRY();
+	{
+		s3 = sth_s3_open(&settings, credentials);
+	}
+	PG_CATCH();
+	{
+		sth_credentials_close(credentials);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return s3;
 }
 
 /* Closes clients that nobody uses and that will not be used again. */
@@ -182,13 +206,49 @@ close_old_clients(void)
 	}
 }
 
+/*
+ * A server was changed or dropped, or (hash 0) one may have been.  Called from
+ * wherever the news arrives, so nothing of the catalogs can be looked at; who
+ * needs the client next finds out what it is now.  Must not fail.
+ */
+static void
+on_server_change(Datum arg, int cache, uint32 hash)
+{
+	for (Client *client = clients; client != NULL; client = client->next)
+		if (hash == 0 || client->hash == hash)
+			client->current = false;
+	close_old_clients();
+}
+
+/* Likewise a user mapping, of a server that is not told. */
+static void
+on_mapping_change(Datum arg, int cache, uint32 hash)
+{
+	for (Client *client = clients; client != NULL; client = client->next)
+		if (client->has_mapping)
+			client->current = false;
+	close_old_clients();
+}
+
+static void
+begin_clients(void)
+{
+	if (client_context != NULL)
+		return;
+	client_context = AllocSetContextCreate(TopMemoryContext,
+										   "streamhouse bucket",
+										   ALLOCSET_DEFAULT_SIZES);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, on_server_change, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGUSERSERVER, on_mapping_change,
+								  (Datum) 0);
+}
+
 /* The client of a server, as its options and mapping are now. */
 static Client *
 find_client(const SthServer *server)
 {
 	uint64		digest = digest_server(server);
 	Client	   *client;
-	MemoryContext old;
 
 	for (client = clients; client != NULL; client = client->next)
 		if (client->current && client->server == server->oid)
@@ -198,19 +258,27 @@ find_client(const SthServer *server)
 			client->current = false;
 		}
 	close_old_clients();
-	if (client_context == NULL)
-		client_context = AllocSetContextCreate(TopMemoryContext,
-											   "streamhouse bucket",
-											   ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(client_context);
-	client = palloc0(sizeof(Client));
+	begin_clients();
+	client = MemoryContextAllocZero(client_context, sizeof(Client));
 	client->server = server->oid;
+	client->hash = GetSysCacheHashValue1(FOREIGNSERVEROID,
+										 ObjectIdGetDatum(server->oid));
 	client->digest = digest;
-	client->s3 = sth_bucket_client(server, server->options.retry_timeout);
+	client->has_mapping = server->access_key_id != NULL ||
+		server->secret_access_key != NULL;
+	PG_TRY();
+	{
+		client->s3 = sth_bucket_client(server, server->options.retry_timeout);
+	}
+	PG_CATCH();
+	{
+		pfree(client);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	client->current = true;
 	client->next = clients;
 	clients = client;
-	MemoryContextSwitchTo(old);
 	return client;
 }
 
@@ -219,8 +287,8 @@ stop_using(void *arg)
 {
 	User	   *user = arg;
 
-	if (user->client != NULL)
-		user->client->users--;
+	if (user->client != NULL && --user->client->users == 0)
+		close_old_clients();
 	user->client = NULL;
 }
 
@@ -416,34 +484,93 @@ sth_bucket_close(SthBucketStore *store)
 
 /* Deleting */
 
-/* Begins to delete keys of a server; one that is not there is no error. */
+/* Begins what comes next: an orphan's uploads, or to delete all keys. */
+static void
+begin_next(SthRemoval *removal)
+{
+	MemoryContext old = MemoryContextSwitchTo(removal->context);
+	SthS3	   *s3 = removal->user.client->s3;
+	ListCell   *lc;
+	char	  **array;
+	int			n = 0;
+
+	if (removal->orphans != NIL)
+	{
+		removal->op = sth_s3_abort_uploads(s3, linitial(removal->orphans));
+		removal->orphans = list_delete_first(removal->orphans);
+	}
+	else
+	{
+		array = palloc(list_length(removal->keys) * sizeof(char *));
+		foreach(lc, removal->keys)
+			array[n++] = lfirst(lc);
+		removal->op = sth_s3_delete(s3, array, n);
+		removal->is_deleting = true;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Begins to delete keys of a server; one that is not there is no error.  Of
+ * the orphans among them uploads are aborted before, which were left behind.
+ */
 SthRemoval *
-sth_removal_begin(Oid server, List *keys)
+sth_removal_begin(Oid server, List *keys, List *orphans)
 {
 	SthRemoval *removal = palloc0(sizeof(SthRemoval));
-	char	  **array = palloc(list_length(keys) * sizeof(char *));
-	int			n = 0;
-	ListCell   *lc;
 
-	foreach(lc, keys)
-		array[n++] = lfirst(lc);
+	removal->context = CurrentMemoryContext;
+	removal->keys = keys;
+	removal->orphans = orphans;
 	use_client(&removal->user, find_client(sth_server_get(server, false)));
-	removal->op = sth_s3_delete(removal->user.client->s3, array, n);
+	begin_next(removal);
 	return removal;
 }
 
+/*
+ * Goes on as far as it can without waiting; true if it is done.  A store that
+ * does not let uploads be aborted has the object deleted all the same: rules
+ * of the bucket may have to do the rest.
+ */
 bool
-sth_removal_is_done(const SthRemoval *removal)
+sth_removal_is_done(SthRemoval *removal)
 {
+	while (!removal->is_deleting && sth_s3_op_done(removal->op))
+	{
+		if (sth_s3_op_result(removal->op) == STH_S3_UNAVAILABLE)
+			return true;
+		if (sth_s3_op_result(removal->op) != STH_S3_OK)
+			sth_s3_report(removal->op, WARNING);
+		sth_s3_op_free(removal->op);
+		begin_next(removal);
+	}
 	return sth_s3_op_done(removal->op);
 }
 
-/* Raises an error if something could not be deleted. */
-void
+/* Has everything been deleted?  If not, it is said why. */
+bool
 sth_removal_check(const SthRemoval *removal)
 {
-	if (sth_s3_op_result(removal->op) != STH_S3_OK)
-		sth_s3_report(removal->op, ERROR);
+	if (sth_s3_op_result(removal->op) == STH_S3_OK)
+		return true;
+	sth_s3_report(removal->op, WARNING);
+	return false;
+}
+
+/* Was this key deleted?  Its removal has been done. */
+bool
+sth_removal_has(const SthRemoval *removal, const char *key)
+{
+	bool		more;
+	int			n;
+	const SthS3Item *items = sth_s3_op_items(removal->op, &n, &more);
+
+	if (!removal->is_deleting)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (strcmp(items[i].key, key) == 0)
+			return false;
+	return true;
 }
 
 void

@@ -7,8 +7,9 @@
  * do with larger ones, and says of each step whether it went well and what to
  * look at if not.  Steps that need one that failed are left out.
  *
- * Failure: the object is deleted at the end, whatever was found.  If the
+ * Failure: the object is deleted at the end, whatever was found.  If there is an error, or the
  * session ends before, or is cancelled, it stays in the bucket, under check/.
+ * The client goes with the memory context of the call, however that ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,6 +47,7 @@ typedef struct Check
 	ReturnSetInfo *rsinfo;
 	const SthServer *server;
 	SthS3	   *s3;
+	MemoryContextCallback at_reset; /* closes it */
 	char	   *key;
 } Check;
 
@@ -257,30 +259,50 @@ find_server(const char *name)
 	return sth_server_get(oid, false);
 }
 
+static void
+close_client(void *arg)
+{
+	Check	   *check = arg;
+
+	if (check->s3 != NULL)
+		sth_s3_close(check->s3);
+	check->s3 = NULL;
+}
+
+/* A client that goes with the current memory context, if not before. */
+static void
+open_client(Check *check)
+{
+	check->at_reset.func = close_client;
+	check->at_reset.arg = check;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &check->at_reset);
+	check->s3 = sth_bucket_client(check->server, PATIENCE);
+}
+
 /* check_server(name) */
 Datum
 sth_check_server(PG_FUNCTION_ARGS)
 {
-	Check		check = {0};
+	Check	   *check = palloc0(sizeof(Check));
 
 	InitMaterializedSRF(fcinfo, 0);
-	check.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	check.server = find_server(NameStr(*PG_GETARG_NAME(0)));
-	if (check.server->options.bucket == NULL)
+	check->rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	check->server = find_server(NameStr(*PG_GETARG_NAME(0)));
+	if (check->server->options.bucket == NULL)
 	{
-		emit(&check, "database", true,
+		emit(check, "database", true,
 			 "the server keeps topics in this database");
 		return (Datum) 0;
 	}
-	check.s3 = sth_bucket_client(check.server, PATIENCE);
-	check.key = psprintf("%scheck/%016llx", check.server->options.prefix,
-						 (unsigned long long) pg_prng_uint64(&pg_global_prng_state));
-	if (check_list(&check) && check_put(&check))
+	open_client(check);
+	check->key = psprintf("%scheck/%016llx", check->server->options.prefix,
+						  (unsigned long long) pg_prng_uint64(&pg_global_prng_state));
+	if (check_list(check) && check_put(check))
 	{
-		check_read(&check);
-		check_delete(&check);
-		check_owner(&check);
+		check_read(check);
+		check_delete(check);
+		check_owner(check);
 	}
-	sth_s3_close(check.s3);
+	close_client(check);
 	return (Datum) 0;
 }

@@ -74,9 +74,10 @@ extern void sth_store_delete(int64 object_id);
 /* of objects in a bucket, outside of transactions once begun */
 extern const char *sth_store_incarnation(void);
 extern bool sth_store_wrote(const char *key, const char *incarnation);
-extern SthRemoval *sth_removal_begin(Oid server, List *keys);
-extern bool sth_removal_is_done(const SthRemoval *removal);
-extern void sth_removal_check(const SthRemoval *removal);
+extern SthRemoval *sth_removal_begin(Oid server, List *keys, List *orphans);
+extern bool sth_removal_is_done(SthRemoval *removal);
+extern bool sth_removal_check(const SthRemoval *removal);
+extern bool sth_removal_has(const SthRemoval *removal, const char *key);
 extern void sth_removal_end(SthRemoval *removal);
 
 extern bool sth_store_is_busy(void);

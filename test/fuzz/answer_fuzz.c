@@ -59,6 +59,24 @@ read_listing(const char *body, size_t size)
 }
 
 static void
+read_uploads(const char *body, size_t size)
+{
+	static SthUploads uploads;
+	static SthUpload upload;
+	SthAnswerResult result;
+	size_t		n = 0;
+
+	if (sth_uploads_begin(&uploads, body, size) != STH_ANSWER_OK)
+		return;
+	while ((result = sth_uploads_next(&uploads, &upload)) == STH_ANSWER_OK)
+	{
+		check(upload.key[0] != '\0' && upload.upload_id[0] != '\0');
+		check(++n <= size);
+	}
+	check(result == STH_ANSWER_END);
+}
+
+static void
 read_deletions(const char *body, size_t size)
 {
 	SthDeletions deletions;
@@ -81,6 +99,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	read_error(body, size);
 	read_listing(body, size);
+	read_uploads(body, size);
 	read_deletions(body, size);
 	if (sth_answer_upload(body, size, id, sizeof(id)) == STH_ANSWER_OK)
 		check(strlen(id) > 0 && strlen(id) < sizeof(id));

@@ -214,6 +214,29 @@ test_uploads(void)
 }
 
 static void
+test_uploads(void)
+{
+	static const char some[] = "<ListMultipartUploadsResult><Bucket>b</Bucket><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+	"<Upload><Key>p/a%2Bb</Key><UploadId>2~x&amp;y</UploadId><Initiated>2026-07-01T12:00:00.000Z</Initiated></Upload>"
+	"<Upload><Key>p/c</Key><UploadId>3</UploadId></Upload></ListMultipartUploadsResult>";
+	static const char none[] = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
+	static const char nameless[] = "<ListMultipartUploadsResult><Upload><Key>p/c</Key></Upload></ListMultipartUploadsResult>";
+	static const char failed[] = "<Error><Code>AccessDenied</Code></Error>";
+	static SthUploads uploads;
+	static SthUpload one;
+
+	ok(sth_uploads_begin(&uploads, some, strlen(some)) == STH_ANSWER_OK && uploads.more &&
+	   sth_uploads_next(&uploads, &one) == STH_ANSWER_OK && is(one.key, "p/a+b") && is(one.upload_id, "2~x&y") &&
+	   sth_uploads_next(&uploads, &one) == STH_ANSWER_OK && is(one.key, "p/c") && is(one.upload_id, "3") &&
+	   sth_uploads_next(&uploads, &one) == STH_ANSWER_END, "two uploads");
+	ok(sth_uploads_begin(&uploads, none, strlen(none)) == STH_ANSWER_OK && !uploads.more &&
+	   sth_uploads_next(&uploads, &one) == STH_ANSWER_END, "none");
+	ok(sth_uploads_begin(&uploads, some, strlen(some) - 1) == STH_ANSWER_DAMAGED, "they were cut off");
+	ok(sth_uploads_begin(&uploads, nameless, strlen(nameless)) == STH_ANSWER_DAMAGED, "one without an id");
+	ok(sth_uploads_begin(&uploads, failed, strlen(failed)) == STH_ANSWER_ERROR, "an error instead");
+}
+
+static void
 test_deletions(void)
 {
 	static const char some[] = PROLOG "<DeleteResult" XMLNS "><Deleted><Key>a</Key></Deleted>"
@@ -272,6 +295,7 @@ main(void)
 	test_listings();
 	test_bad_listings();
 	test_times();
+	test_uploads();
 	test_uploads();
 	test_deletions();
 	test_roles();
