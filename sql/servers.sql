@@ -26,7 +26,7 @@ SELECT refused('CREATE SERVER s FOREIGN DATA WRAPPER streamhouse OPTIONS (' || o
 SELECT refused('CREATE SERVER s FOREIGN DATA WRAPPER streamhouse OPTIONS (' || o || ')') FROM unnest(ARRAY[
     $$url 'http://bucket'$$, $$url 's3://ab'$$, $$url 's3://'$$, $$url 's3://bucket name/x'$$, $$url 's3://bucket/a?b'$$, $$url ''$$,
     $$endpoint 'http://h'$$, $$url 'database:', region 'r'$$, $$url 's3://bucket', endpoint 'store.example'$$, $$url 's3://bucket', endpoint 'http://h/path'$$,
-    $$url 's3://bucket', endpoint 'http://user@h'$$, $$url 's3://bucket', region 'Europe'$$, $$url 's3://bucket', region ''$$, $$url 's3://bucket', sse 'yes'$$, $$url 's3://bucket', kms_key_id 'k'$$,
+    $$url 's3://bucket', endpoint 'http://user@h'$$, $$url 's3://bucket', endpoint 'http://h:0'$$, $$url 's3://bucket', endpoint 'http://h:65536'$$, $$url 's3://bucket', region 'Europe'$$, $$url 's3://bucket', region ''$$, $$url 's3://bucket', sse 'yes'$$, $$url 's3://bucket', kms_key_id 'k'$$,
     $$url 's3://bucket', path_style 'perhaps'$$, $$url 's3://bucket', connect_timeout '0'$$, $$url 's3://bucket', connect_timeout '2h'$$,
     $$url 's3://bucket', connect_timeout 'soon'$$, $$url 's3://bucket', endpoynt 'http://h'$$, $$url 's3://bucket', access_key_id 'k'$$]) o;
 

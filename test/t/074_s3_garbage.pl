@@ -79,5 +79,23 @@ for my $multi_delete ('true', 'false')
 	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM streamhouse.objects WHERE state = 'garbage'}), 'and goes when it can');
 }
 keys_agree($node, $gateway, 'the bucket has what the ledger has');
+
+# --- what a session has of a server that is gone ----------------------------------
+
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+my $clients = q{SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'streamhouse s3 client'};
+is($session->query($rows), $expected, 'a session that has read');
+is($session->query($clients), 1, 'has a client');
+$session->query('SELECT * FROM streamhouse.check_server($$lake$$)');
+is($session->query($clients), 1, 'check_server() leaves none');
+$proxy->fault(kind => 'list', status => 403, code => 'AccessDenied');
+$session->query('SELECT 1 / (ok::int - ok::int) FROM streamhouse.check_server($$lake$$)');
+is($session->query($clients), 1, 'nor if it fails');
+$proxy->clear;
+sql(q{ALTER SERVER lake OPTIONS (ADD prefetch_is_no_option 'x')});
+is($session->query($clients), 1, 'an ALTER that fails leaves it');
+sql('DROP FOREIGN TABLE t; DROP SERVER lake CASCADE');
+is($session->query($clients), 0, 'and DROP SERVER closes it');
+$session->quit;
 $node->stop;
 done_testing();
