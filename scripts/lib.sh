@@ -138,7 +138,8 @@ close_work() {
 as() {
 	local bindir
 	bindir=$("$pg_config" --bindir)
-	"${as_user[@]}" env -i HOME="$work" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 \
+	# where the tree is, the user may have no business
+	"${as_user[@]}" env -i -C "$work" HOME="$work" TMPDIR="$work/tmp" LC_ALL=C.UTF-8 \
 		PATH="$bindir:/usr/bin:/bin" PGHOST="$work/socket" PGUSER=postgres \
 		PGDATABASE=postgres STH_TEST_LONG="${STH_TEST_LONG:-}" "$@"
 }

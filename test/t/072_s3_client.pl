@@ -254,7 +254,7 @@ like(report({}, settings => "endpoint=https://127.0.0.1:" . ($proxy->endpoint =~
 
 # --- health -------------------------------------------------------------------
 
-sql('CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse; CREATE SERVER lake2 FOREIGN DATA WRAPPER streamhouse');
+sql('CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse OPTIONS (url $$s3://bucket$$); CREATE SERVER lake2 FOREIGN DATA WRAPPER streamhouse OPTIONS (url $$s3://bucket$$)');
 my $use = sub { $s3->new_server(sql(qq{SELECT oid FROM pg_foreign_server WHERE srvname = '$_[0]'})); };
 my $health = sub { return sql("SELECT " . join(', ', @_) . " FROM streamhouse.stat_servers WHERE server = 'lake'"); };
 $use->('lake');
@@ -277,7 +277,7 @@ sql('SELECT streamhouse.stat_reset()');
 is($health->(qw(gets errors), 'stats_reset IS NULL'), '0|0|f', 'reset');
 sql(q{BEGIN; DROP SERVER lake; ROLLBACK});
 is($health->('max_in_flight < 128'), 't', 'a drop that is undone forgets nothing');
-sql(q{BEGIN; DROP SERVER lake; COMMIT; CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse});
+sql(q{BEGIN; DROP SERVER lake; COMMIT; CREATE SERVER lake FOREIGN DATA WRAPPER streamhouse OPTIONS (url $$s3://bucket$$)});
 is($health->(qw(gets max_in_flight last_error)), '0|128|', 'a new server of that name begins anew');
 
 # the breaker: what one process has found out the others know
@@ -312,9 +312,9 @@ eval { $dying->quit };
 
 # another's eyes
 sql('CREATE ROLE guest LOGIN');
-is(sql(q{SET ROLE guest; SELECT server FROM streamhouse.stat_servers ORDER BY 1}), 'streamhouse', 'a user sees the servers that he may use');
+is(sql(q{SET ROLE guest; SELECT server FROM streamhouse.stat_servers ORDER BY 1}), '', 'a user sees the servers that he may use');
 is(sql(q{SET ROLE guest; SELECT breaker FROM streamhouse.server_health((SELECT oid FROM pg_foreign_server WHERE srvname = 'lake'))}), '', 'and asks in vain for another');
-is(sql(q{GRANT USAGE ON FOREIGN SERVER lake TO guest; SET ROLE guest; SELECT server FROM streamhouse.stat_servers ORDER BY 1}), "lake\nstreamhouse", 'until it is granted');
+is(sql(q{GRANT USAGE ON FOREIGN SERVER lake TO guest; SET ROLE guest; SELECT server FROM streamhouse.stat_servers ORDER BY 1}), 'lake', 'until it is granted');
 
 # room for 128 servers, which a drop gives back
 sql(q{CREATE DATABASE beside});
@@ -322,7 +322,7 @@ sql(q{CREATE EXTENSION streamhouse; CREATE FUNCTION s3(settings text, command te
 	RETURNS text LANGUAGE c AS 'streamhouse', 'sth_testing_s3'}, 'beside');
 my $open = $s3->sql('get', settings => q{server=%d}) =~ s/'([^']*)%d'/'$1' || i/r;
 is(sql("SELECT count($open) FROM generate_series(1, 128) i", 'beside'), 128, 'as many servers are used as there is room for');
-sql('DROP SERVER lake2; CREATE SERVER lake2 FOREIGN DATA WRAPPER streamhouse; CREATE SERVER lake3 FOREIGN DATA WRAPPER streamhouse');
+sql('DROP SERVER lake2; CREATE SERVER lake2 FOREIGN DATA WRAPPER streamhouse OPTIONS (url $$s3://bucket$$); CREATE SERVER lake3 FOREIGN DATA WRAPPER streamhouse OPTIONS (url $$s3://bucket$$)');
 sql("SELECT count($open) FROM generate_series(1, 128) i", 'beside');
 my $lake3 = q{SELECT puts, breaker, stats_reset IS NULL FROM streamhouse.stat_servers WHERE server = 'lake3'};
 $use->('lake3');

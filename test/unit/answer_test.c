@@ -214,7 +214,7 @@ test_uploads(void)
 }
 
 static void
-test_uploads(void)
+test_listed_uploads(void)
 {
 	static const char some[] = "<ListMultipartUploadsResult><Bucket>b</Bucket><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
 	"<Upload><Key>p/a%2Bb</Key><UploadId>2~x&amp;y</UploadId><Initiated>2026-07-01T12:00:00.000Z</Initiated></Upload>"
@@ -296,7 +296,7 @@ main(void)
 	test_bad_listings();
 	test_times();
 	test_uploads();
-	test_uploads();
+	test_listed_uploads();
 	test_deletions();
 	test_roles();
 	return done_testing();
