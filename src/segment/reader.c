@@ -144,7 +144,7 @@ sth_segment_reader_keep(SthSegmentReader *reader)
 	reader->keep = true;
 }
 
-/* Is done with a log, for now: what was fetched of it may be kept. */
+/* Leaves a log: what was fetched of it may be kept for who comes to it next. */
 static void
 let_go_of_log(SthSegmentReader *reader)
 {
