@@ -52,8 +52,8 @@ sql() { as psql -XqAt -v ON_ERROR_STOP=1 "$@"; }
 client() {
 	local name=$1
 	shift
-	(cd "$work/src/bench" && as gcc -O2 -pthread -I "$("$pg_config" --includedir)" \
-		-L "$("$pg_config" --libdir)" -o "$work/tmp/$name" "$@")
+	as env -C "$work/src/bench" gcc -O2 -pthread -I "$("$pg_config" --includedir)" \
+		-L "$("$pg_config" --libdir)" -o "$work/tmp/$name" "$@"
 }
 
 # prepare RECORDS: everything up to a server that runs, with so many records in

@@ -36,6 +36,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "base/failpoint.h"
 #include "base/guc.h"
 #include "catalog/relations.h"
@@ -333,8 +334,15 @@ stage_rows(SubTransactionId id, SubTransactionId parent)
 			if (from >= 0)
 				stage_log(log, from, &writer);
 		}
-	if (writer != NULL)
-		sth_tail_end_write(writer);
+	if (writer == NULL)
+		return;
+	sth_tail_end_write(writer);
+
+	/*
+	 * The commit waits until all of this is on disk.  Have the WAL writer
+	 * begin with it now, as it does for commits that do not wait.
+	 */
+	XLogSetAsyncXactLSN(XactLastRecEnd);
 }
 
 /* Lets go of the frames that have been written. */
