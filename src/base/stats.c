@@ -55,6 +55,13 @@ typedef struct StatsShared
 static StatsShared *shared = NULL;
 static HTAB *table = NULL;
 
+/*
+ * What this backend has counted in last.  An entry stays where it is until its
+ * topic or group is dropped, and none gets the numbers of another: so who finds
+ * his own key here has the entry.
+ */
+static Stats *latest = NULL;
+
 /* How many topics and groups are counted at most. */
 static long
 max_entries(void)
@@ -145,6 +152,9 @@ enter(const SthStatsKey *key)
 	bool		full;
 	bool		found;
 
+	if (latest != NULL && memcmp(&latest->key, key, sizeof(SthStatsKey)) == 0)
+		return latest;
+
 	/* that there is no room should be as cheap to find out as the entry */
 	LWLockAcquire(shared->lock, LW_SHARED);
 	stats = hash_search(table, key, HASH_FIND, NULL);
@@ -164,6 +174,7 @@ enter(const SthStatsKey *key)
 	}
 	if (stats == NULL && !pg_atomic_read_u32(&shared->overflowed))
 		pg_atomic_write_u32(&shared->overflowed, 1);
+	latest = stats;
 	return stats;
 }
 
@@ -273,21 +284,26 @@ sth_stats_reset_all(Oid tail)
 	for_each(&of, reset_entry);
 }
 
-/* The lock is held. */
+/* Removes an entry, which is of nothing then; the lock is held. */
 static void
 remove_entry(Stats *stats)
 {
 	SthStatsKey key = stats->key;
 
 	(void) hash_search(table, &key, HASH_REMOVE, NULL);
+	memset(&stats->key, 0, sizeof(SthStatsKey));
 }
 
 /* Removes a topic or group that has been dropped.  Must not fail. */
 void
 sth_stats_forget(const SthStatsKey *key)
 {
+	Stats	   *stats;
+
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	(void) hash_search(table, key, HASH_REMOVE, NULL);
+	stats = hash_search(table, key, HASH_FIND, NULL);
+	if (stats != NULL)
+		remove_entry(stats);
 	LWLockRelease(shared->lock);
 }
 

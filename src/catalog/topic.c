@@ -47,12 +47,15 @@ typedef struct CachedTopic
 
 static HTAB *cache = NULL;
 static MemoryContext cache_context = NULL;
+static CachedTopic *latest = NULL;	/* a session tends to stay with one */
 
 static void
 forget_entry(CachedTopic *entry)
 {
 	if (entry->topic != NULL)
 		pfree(entry->topic);
+	if (entry == latest)
+		latest = NULL;
 	(void) hash_search(cache, &entry->relid, HASH_REMOVE, NULL);
 }
 
@@ -373,6 +376,8 @@ find_entry(Oid relid)
 	CachedTopic *entry;
 	bool		found;
 
+	if (latest != NULL && latest->relid == relid)
+		return latest;
 	if (cache == NULL)
 	{
 		HASHCTL		info = {0};
@@ -389,6 +394,7 @@ find_entry(Oid relid)
 	entry = hash_search(cache, &relid, HASH_ENTER, &found);
 	if (!found)
 		entry->topic = NULL;
+	latest = entry;
 	return entry;
 }
 

@@ -90,6 +90,15 @@ static SequencerShared *shared = NULL;
 static HTAB *sequences = NULL;
 static bool turn_is_on = false; /* this backend's counter is odd */
 
+/*
+ * What this backend has found last, by log.  An entry stays where it is until
+ * its log is dropped, which the caller's lock on the topic rules out, and no
+ * log gets the number of another: so who finds his own key here has the entry.
+ */
+#define NRECENT 64
+
+static SthSequence *recent[NRECENT];
+
 static Size
 shared_size(void)
 {
@@ -150,11 +159,16 @@ SthSequence *
 sth_sequencer_find(Oid tail, int32 log_id)
 {
 	SequenceKey key = make_key(tail, log_id);
-	SthSequence *sequence;
+	SthSequence **slot = &recent[(uint32) log_id % NRECENT];
+	SthSequence *sequence = *slot;
 
+	if (sequence != NULL &&
+		memcmp(&sequence->key, &key, sizeof(SequenceKey)) == 0)
+		return sequence;
 	LWLockAcquire(shared->lock, LW_SHARED);
 	sequence = hash_search(sequences, &key, HASH_FIND, NULL);
 	LWLockRelease(shared->lock);
+	*slot = sequence;
 	return sequence;
 }
 
@@ -485,7 +499,7 @@ sth_sequencer_visit_all(Oid tail, SthNoteVisitor visit, void *arg)
 	LWLockRelease(shared->lock);
 }
 
-/* Removes an entry; the lock is held alone. */
+/* Removes an entry, which is of no log then; the lock is held alone. */
 static void
 forget(SthSequence *sequence)
 {
@@ -493,6 +507,7 @@ forget(SthSequence *sequence)
 
 	sth_tail_size_flushed(&sequence->note, PG_UINT64_MAX);
 	(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
+	memset(&sequence->key, 0, sizeof(SequenceKey));
 }
 
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */

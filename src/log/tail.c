@@ -250,8 +250,9 @@ sth_tail_delete(SthTailWriter *writer, const ItemPointerData *tid)
 void
 sth_tail_end_write(SthTailWriter *writer)
 {
+	/* locks stay until the transaction ends, as the table's does */
 	for (int i = 0; i < writer->nindexes; i++)
-		index_close(writer->indexes[i], RowExclusiveLock);
+		index_close(writer->indexes[i], NoLock);
 	table_close(writer->relation, NoLock);
 	pfree(writer);
 }

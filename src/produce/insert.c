@@ -163,9 +163,9 @@ choose_partition(SthInsert *insert, TupleTableSlot *slot,
 }
 
 /*
- * The clock.  It is read once per tick of the kernel's coarse clock, which is
- * a few milliseconds long and much cheaper to ask: bulk loads have a row every
- * few hundred nanoseconds.
+ * The clock.  After the first row it is read once per tick of the kernel's
+ * coarse clock, which is a few milliseconds long and much cheaper to ask: bulk
+ * loads have a row every few hundred nanoseconds.
  */
 static TimestampTz
 read_clock(SthInsert *insert)
@@ -173,6 +173,8 @@ read_clock(SthInsert *insert)
 #ifdef CLOCK_REALTIME_COARSE
 	struct timespec tick;
 
+	if (insert->now == 0)
+		return insert->now = GetCurrentTimestamp();
 	if (clock_gettime(CLOCK_REALTIME_COARSE, &tick) == 0)
 	{
 		if (tick.tv_nsec != insert->tick.tv_nsec ||
