@@ -124,7 +124,7 @@ unit: $(addprefix $(unit_dir)/,$(UNIT)) $(unit_dir)/shcat/shcat
 # FUZZ_SECONDS on each and keeps what it finds in build/fuzz; fuzz-merge takes
 # over from there what adds to the corpus in the tree.  fuzz-short needs no
 # clang: it replays that corpus and FUZZ_RUNS mutations of it, always the same.
-FUZZ = row frame block footer answer profile
+FUZZ = row frame block footer pattern answer profile
 FUZZ_SECONDS = 10
 FUZZ_RUNS = 10000
 CLANG = clang-14

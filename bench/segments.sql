@@ -40,7 +40,9 @@ CREATE TABLE what_name (part text, what text, place int, name text);
 INSERT INTO what_name VALUES
     ('flush', 'batch', 1, 'transactions of 1,000 rows'), ('flush', 'single', 2, 'transactions of one row'),
     ('scan', 'key', 1, 'one column, the key'), ('scan', 'value', 2, 'one column, the value'),
-    ('scan', 'full', 3, 'all columns'), ('scan', 'count', 4, 'count(*)'),
+    ('scan', 'full', 3, 'all columns'), ('scan', 'rows', 4, 'none'),
+    ('scan', 'key_text', 5, 'the key and its characters'), ('scan', 'value_text', 6, 'the value and its characters'),
+    ('scan', 'full_text', 7, 'all columns and their characters'),
     ('poll', '1000', 1, '1,000 rows a transaction'), ('poll', '10000', 2, '10,000 rows a transaction');
 
 CREATE VIEW named AS

@@ -13,7 +13,7 @@ CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 -- rows in a table, and compared byte by byte
 CREATE PROCEDURE round_trip(compression text) LANGUAGE plpgsql AS $$
 DECLARE
-    columns text = 'id int, b bool, i2 int2, i4 int4, i8 int8, f float8, n numeric, t text, v varchar(5), c char(3), y bytea, j jsonb, u uuid, d date, ts timestamptz, iv interval, ip inet, bits bit varying, p point, r int4range, a text[], m mood, k positive, never text';
+    columns text = 'id int, b bool, i2 int2, i4 int4, i8 int8, f float8, n numeric, t text, v varchar(5), c char(3), y bytea, j jsonb, u uuid, d date, ts timestamptz, iv interval, ip inet, bits bit varying, p point, r int4range, a text[], m mood, k positive, e text, never text';
     place text;
     differ bigint;
 BEGIN
@@ -22,7 +22,8 @@ BEGIN
     INSERT INTO twin SELECT i, i % 2 = 0, -i, i * 700001, i::int8 << 33, i / 7.0, CASE WHEN i % 5 = 0 THEN 'NaN' ELSE (i::numeric ^ (i % 20)) / 7 END,
         repeat(chr(65 + i % 26), i % 300), left(md5(i::text), i % 6), left(i::text, 3), decode(md5(i::text), 'hex'),
         jsonb_build_object('i', i, 'a', ARRAY[i, NULL]), md5(i::text)::uuid, date '2020-01-01' + i, timestamptz '2020-01-01 00:00+00' + i * interval '1 s',
-        i * interval '1 day 2 s', ('10.0.0.' || i % 256)::inet, i::bit(20)::varbit, point(i, -i), int4range(i, i + 5), ARRAY[i::text, NULL, 'x'], (ARRAY['sad', 'ok', 'happy'])[1 + i % 3]::mood, i
+        i * interval '1 day 2 s', ('10.0.0.' || i % 256)::inet, i::bit(20)::varbit, point(i, -i), int4range(i, i + 5), ARRAY[i::text, NULL, 'x'], (ARRAY['sad', 'ok', 'happy'])[1 + i % 3]::mood, i,
+        CASE WHEN i % 7 > 0 THEN format('{"at":%s,"id":"%s","seq":"%s","on":"%s"}', 1790000000 + i * 3, left(md5(i::text), i % 40), to_char(i, 'FM00000'), repeat('x', i % 200)) END
     FROM generate_series(1, 3000) i;
     INSERT INTO twin SELECT i, NULL FROM generate_series(3001, 3100) i;
     INSERT INTO twin (id, t, y) SELECT i, string_agg(md5((i * g)::text), ''), decode(repeat('00', 300000), 'hex')
@@ -32,8 +33,8 @@ BEGIN
     FOREACH place IN ARRAY ARRAY['tail', 'segments'] LOOP
         IF place = 'segments' THEN PERFORM streamhouse.flush('topic'); END IF;
         SELECT count(*) INTO differ
-        FROM twin FULL JOIN (SELECT id AS tid, record_send(ROW(b, i2, i4, i8, f, n, t, v, c, y, j, u, d, ts, iv, ip, bits, p, r, a, m, k, never)) AS sent, pg_column_size(t) AS size, _offset FROM topic) s ON tid = id
-        WHERE sent IS DISTINCT FROM record_send(ROW(b, i2, i4, i8, f, n, t, v, c, y, j, u, d, ts, iv, ip, bits, p, r, a, m, k, never)) OR _offset IS DISTINCT FROM id - 1;
+        FROM twin FULL JOIN (SELECT id AS tid, record_send(ROW(b, i2, i4, i8, f, n, t, v, c, y, j, u, d, ts, iv, ip, bits, p, r, a, m, k, e, never)) AS sent, pg_column_size(t) AS size, _offset FROM topic) s ON tid = id
+        WHERE sent IS DISTINCT FROM record_send(ROW(b, i2, i4, i8, f, n, t, v, c, y, j, u, d, ts, iv, ip, bits, p, r, a, m, k, e, never)) OR _offset IS DISTINCT FROM id - 1;
         RAISE NOTICE '% in %: % differ, problems: %', compression, place, differ, (SELECT count(*) FROM streamhouse.verify('topic'));
     END LOOP;
     RAISE NOTICE 'left in the tail: %', (SELECT count(*) FROM streamhouse.tail JOIN streamhouse.logs USING (log_id) WHERE topic = 'topic'::regclass);

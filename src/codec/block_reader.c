@@ -132,6 +132,7 @@ free_source(const SthMemory *memory, Source *source)
 {
 	sth_buffer_free(memory, &source->buffers.raw);
 	sth_buffer_free(memory, &source->buffers.values);
+	sth_buffer_free(memory, &source->buffers.streams);
 }
 
 void

@@ -26,6 +26,7 @@ typedef struct Column
 	SthBuffer	values;
 	SthBuffer	present;		/* a bit per row, as far as it has values */
 	uint32_t	nvalues;
+	SthChunkHabit habit;
 } Column;
 
 struct SthBlockWriter
@@ -51,8 +52,7 @@ struct SthBlockWriter
 	SthFrameColumn *frame_columns;
 	int			ntargets;
 
-	SthCompressor compressor;
-	SthBuffer	scratch;
+	SthChunkEncoder encoder;
 	SthBuffer	block;
 };
 
@@ -107,9 +107,8 @@ sth_block_writer_free(SthBlockWriter *writer)
 	free_columns(writer);
 	sth_release(&memory, writer->descriptor);
 	sth_buffer_free(&memory, &writer->times.values);
-	sth_buffer_free(&memory, &writer->scratch);
 	sth_buffer_free(&memory, &writer->block);
-	sth_compressor_free(&writer->compressor, &memory);
+	sth_chunk_encoder_free(&writer->encoder, &memory);
 	sth_release(&memory, writer);
 }
 
@@ -369,8 +368,8 @@ append_chunk(SthBlockWriter *writer, uint16_t kind, Column *column,
 	chunk.column = column->source.column;
 	chunk.nvalues = column->nvalues;
 	if (sth_chunk_append(&chunk, writer->nrows, &column->values,
-						 column->present.data, compression, &writer->compressor,
-						 &writer->memory, &writer->scratch, &writer->block,
+						 column->present.data, compression, &writer->encoder,
+						 &column->habit, &writer->memory, &writer->block,
 						 fault) != STH_CODEC_OK)
 		return fault->result;
 	sth_chunk_put(&chunk, writer->block.data + STH_BLOCK_HEAD_LEN +

@@ -9,6 +9,9 @@
  * each is done where it pays.  The bitmap stands last so that values begin
  * at the chunk's start, where they are aligned.
  *
+ * Texts of a topic that is to be small rather than fast, which is one with
+ * zstd, may be stored by patterns (pattern.h), and their bitmap as it is.
+ *
  * A chunk that is neither compressed nor made of differences is used where it
  * is, if that is aligned: nothing is copied.
  *
@@ -23,7 +26,17 @@
 #define CODING_COMPRESSION	0x0f
 #define CODING_NULLS		0x10	/* a bitmap follows the values */
 #define CODING_DELTA		0x20	/* integers as differences */
-#define CODING_KNOWN		(CODING_COMPRESSION | CODING_NULLS | CODING_DELTA)
+#define CODING_PATTERNS		0x40	/* texts by patterns */
+#define CODING_KNOWN		(CODING_COMPRESSION | CODING_NULLS | CODING_DELTA | CODING_PATTERNS)
+
+/*
+ * Patterns are tried on the first chunk of a column and on every so manieth
+ * after it, beside compression as it is, and used on those between if they
+ * have saved a sixteenth.  What is too small is not tried.
+ */
+#define PATTERNS_EVERY		16
+#define PATTERNS_MIN_VALUES 32
+#define PATTERNS_MIN_LEN	1024
 
 /* The layout byte: binary logarithm of the alignment, and this. */
 #define LAYOUT_ALIGN		0x03
@@ -81,11 +94,17 @@ lengths_agree(const SthChunk *chunk, uint32_t nrows)
 	size_t		bitmap = chunk->coding & CODING_NULLS ? bitmap_len(nrows) : 0;
 	size_t		values;
 
-	if (chunk->raw_len < bitmap || chunk->raw_len > STH_CHUNK_MAX ||
-		!sth_decompressed_size_is_sane((SthCompression) (chunk->coding & CODING_COMPRESSION),
-									   chunk->stored_len, chunk->raw_len))
+	if (chunk->raw_len < bitmap || chunk->raw_len > STH_CHUNK_MAX)
 		return 0;
 	values = chunk->raw_len - bitmap;
+	if (chunk->coding & CODING_PATTERNS)
+		return layout->len == -1 && !(chunk->coding & CODING_DELTA) &&
+			chunk->stored_len >= bitmap && values >= chunk->nvalues &&
+			sth_decompressed_size_is_sane(STH_COMPRESSION_ZSTD,
+										  chunk->stored_len, chunk->raw_len);
+	if (!sth_decompressed_size_is_sane((SthCompression) (chunk->coding & CODING_COMPRESSION),
+									   chunk->stored_len, chunk->raw_len))
+		return 0;
 	if (chunk->coding & CODING_DELTA)
 		return layout->byval && layout->len > 1 && values >= chunk->nvalues;
 	if (layout->len == -1)
@@ -165,6 +184,39 @@ count_bits(const uint8_t *bits, size_t len)
 	return count;
 }
 
+/* The chunk's bytes, made of patterns; NULL if they cannot be had. */
+static const uint8_t *
+fill_in_patterns(const SthChunk *chunk, size_t bitmap, const uint8_t *stored,
+				 const SthMemory *memory, SthDecompressor *decompressor,
+				 SthChunkBuffers *buffers, uint64_t at, SthFault *fault)
+{
+	size_t		values_len = chunk->raw_len - bitmap;
+	size_t		len = chunk->stored_len - bitmap;
+
+	if (!sth_buffer_reset(memory, &buffers->raw,
+						  chunk->raw_len + STH_PATTERN_SLACK))
+	{
+		sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", at);
+		return NULL;
+	}
+	switch (sth_pattern_decode(stored, len, chunk->nvalues,
+							   chunk->column.layout.align,
+							   (SthCompression) (chunk->coding & CODING_COMPRESSION),
+							   decompressor, memory, &buffers->streams,
+							   buffers->raw.data, values_len))
+	{
+		case STH_PATTERN_OK:
+			memcpy(buffers->raw.data + values_len, stored + len, bitmap);
+			return buffers->raw.data;
+		case STH_PATTERN_NO_MEMORY:
+			sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", at);
+			return NULL;
+		default:
+			sth_fault(fault, STH_CODEC_DAMAGED, "a chunk's patterns are wrong", at);
+			return NULL;
+	}
+}
+
 /* The chunk's bytes before compression; NULL if they cannot be had. */
 static const uint8_t *
 decompress(const SthChunk *chunk, const uint8_t *stored,
@@ -213,8 +265,10 @@ sth_chunk_decode(const SthChunk *chunk, uint32_t nrows, const uint8_t *stored,
 						 "a coding that this version does not know", at);
 	if (sth_chunk_check(chunk, stored, at, fault) != STH_CODEC_OK)
 		return fault->result;
-	raw = decompress(chunk, stored, memory, decompressor, &buffers->raw,
-					 at, fault);
+	raw = chunk->coding & CODING_PATTERNS ?
+		fill_in_patterns(chunk, bitmap, stored, memory, decompressor, buffers,
+						 at, fault) :
+		decompress(chunk, stored, memory, decompressor, &buffers->raw, at, fault);
 	if (raw == NULL)
 		return fault->result;
 
@@ -265,6 +319,73 @@ try_delta(SthChunk *chunk, SthBuffer *values, const SthMemory *memory,
 }
 
 /*
+ * Appends the values by patterns, if that is expected to be of use.  Leaves
+ * out as it was if not; returns 0 if there is no memory.
+ */
+static int
+try_patterns(SthChunk *chunk, const SthBuffer *values,
+			 SthCompression compression, SthChunkEncoder *encoder,
+			 SthChunkHabit *habit, const SthMemory *memory, SthBuffer *out)
+{
+	size_t		start = out->len;
+	int			is_trial = habit->left == 0;
+	SthPatternResult result;
+
+	if (compression != STH_COMPRESSION_ZSTD || chunk->column.layout.len != -1 ||
+		chunk->nvalues < PATTERNS_MIN_VALUES || values->len < PATTERNS_MIN_LEN)
+		return 1;
+	habit->left = is_trial ? PATTERNS_EVERY - 1 : habit->left - 1;
+	if (!is_trial && !habit->patterns)
+		return 1;
+	if (encoder->patterns == NULL)
+		encoder->patterns = sth_pattern_writer_create(memory);
+	if (encoder->patterns == NULL)
+		return 0;
+	result = sth_pattern_append(encoder->patterns, values->data, values->len,
+								chunk->nvalues, chunk->column.layout.align,
+								compression, &encoder->compressor, out);
+	if (result == STH_PATTERN_NO_MEMORY)
+		return 0;
+	habit->patterns = result == STH_PATTERN_OK;
+	if (habit->patterns && is_trial)
+	{
+		encoder->scratch.len = 0;
+		if (!sth_compress_append(&encoder->compressor, memory, &compression,
+								 values->data, values->len, &encoder->scratch))
+			return 0;
+		habit->patterns = out->len - start <=
+			encoder->scratch.len - encoder->scratch.len / 16;
+	}
+	if (habit->patterns)
+		chunk->coding |= CODING_PATTERNS | STH_COMPRESSION_ZSTD;
+	else
+		out->len = start;
+	return 1;
+}
+
+/* Appends the values compressed, or as they are, in any case with the bitmap. */
+static SthCodecResult
+append_values(SthChunk *chunk, uint32_t nrows, SthBuffer *values,
+			  const uint8_t *present, SthCompression compression,
+			  SthChunkEncoder *encoder, const SthMemory *memory,
+			  SthBuffer *out, SthFault *fault)
+{
+	SthBuffer  *raw = try_delta(chunk, values, memory, &encoder->scratch);
+
+	if (chunk->coding & CODING_NULLS &&
+		!sth_buffer_append(memory, raw, present, bitmap_len(nrows)))
+		return sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", 0);
+	if (raw->len > STH_CHUNK_MAX)
+		return sth_fault(fault, STH_CODEC_TOO_LARGE, "a chunk is too long", 0);
+	if (!sth_compress_append(&encoder->compressor, memory, &compression,
+							 raw->data, raw->len, out))
+		return sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", 0);
+	chunk->coding |= (uint8_t) compression;
+	chunk->raw_len = (uint32_t) raw->len;
+	return STH_CODEC_OK;
+}
+
+/*
  * Appends the chunk of these values to out, and fills in what the entry says
  * of it; kind, column and nvalues, above 0, stand in it already.  The bitmap
  * 'present' is looked at if there are fewer values than rows; 'values' has it
@@ -273,33 +394,43 @@ try_delta(SthChunk *chunk, SthBuffer *values, const SthMemory *memory,
 SthCodecResult
 sth_chunk_append(SthChunk *chunk, uint32_t nrows, SthBuffer *values,
 				 const uint8_t *present, SthCompression compression,
-				 SthCompressor *compressor, const SthMemory *memory,
-				 SthBuffer *scratch, SthBuffer *out, SthFault *fault)
+				 SthChunkEncoder *encoder, SthChunkHabit *habit,
+				 const SthMemory *memory, SthBuffer *out, SthFault *fault)
 {
 	size_t		start = out->len;
-	SthBuffer  *raw;
+	size_t		bitmap = chunk->nvalues < nrows ? bitmap_len(nrows) : 0;
 	size_t		pad;
 
-	chunk->coding = 0;
-	raw = try_delta(chunk, values, memory, scratch);
-	if (chunk->nvalues < nrows)
+	chunk->coding = bitmap > 0 ? CODING_NULLS : 0;
+	if (values->len > STH_CHUNK_MAX - bitmap)
+		return sth_fault(fault, STH_CODEC_TOO_LARGE, "a chunk is too long", 0);
+	if (!try_patterns(chunk, values, compression, encoder, habit, memory, out))
+		return sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", 0);
+	if (chunk->coding & CODING_PATTERNS)
 	{
-		chunk->coding |= CODING_NULLS;
-		if (!sth_buffer_append(memory, raw, present, bitmap_len(nrows)))
+		chunk->raw_len = (uint32_t) (values->len + bitmap);
+		if (!sth_buffer_append(memory, out, present, bitmap))
 			return sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", 0);
 	}
-	if (raw->len > STH_CHUNK_MAX)
-		return sth_fault(fault, STH_CODEC_TOO_LARGE, "a chunk is too long", 0);
-	if (!sth_compress_append(compressor, memory, &compression,
-							 raw->data, raw->len, out) ||
-		!sth_buffer_reserve(memory, out, STH_CHUNK_ALIGN))
+	else if (append_values(chunk, nrows, values, present, compression, encoder,
+						   memory, out, fault) != STH_CODEC_OK)
+		return fault->result;
+	if (!sth_buffer_reserve(memory, out, STH_CHUNK_ALIGN))
 		return sth_fault(fault, STH_CODEC_NO_MEMORY, "no memory for a chunk", 0);
-	chunk->coding |= (uint8_t) compression;
-	chunk->raw_len = (uint32_t) raw->len;
 	chunk->stored_len = (uint32_t) (out->len - start);
 	pad = sth_chunk_span(chunk) - chunk->stored_len;
 	memset(out->data + out->len, 0, pad);
 	out->len += pad;
 	chunk->crc = sth_crc32c(0, out->data + start, out->len - start);
 	return STH_CODEC_OK;
+}
+
+void
+sth_chunk_encoder_free(SthChunkEncoder *encoder, const SthMemory *memory)
+{
+	if (encoder->patterns != NULL)
+		sth_pattern_writer_free(encoder->patterns);
+	sth_buffer_free(memory, &encoder->scratch);
+	sth_compressor_free(&encoder->compressor, memory);
+	memset(encoder, 0, sizeof(*encoder));
 }

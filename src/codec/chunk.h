@@ -16,6 +16,7 @@
 #include "codec/compress.h"
 #include "codec/fault.h"
 #include "codec/memory.h"
+#include "codec/pattern.h"
 #include "codec/row.h"
 
 /* Kinds.  A reader skips those that it does not know if this bit is set. */
@@ -76,7 +77,23 @@ typedef struct SthChunkBuffers
 {
 	SthBuffer	raw;
 	SthBuffer	values;			/* of a chunk of differences */
+	SthBuffer	streams;		/* of a chunk of patterns */
 } SthChunkBuffers;
+
+/* What encoding needs, kept from chunk to chunk.  All zero: nothing yet. */
+typedef struct SthChunkEncoder
+{
+	SthCompressor compressor;
+	SthPatternWriter *patterns;
+	SthBuffer	scratch;
+} SthChunkEncoder;
+
+/* What a column's chunks have shown.  All zero: nothing yet. */
+typedef struct SthChunkHabit
+{
+	uint8_t		left;			/* chunks until patterns are tried again */
+	uint8_t		patterns;		/* did they save something? */
+} SthChunkHabit;
 
 /* The same, but for the number? */
 static inline int
@@ -120,9 +137,11 @@ extern SthCodecResult sth_chunk_append(SthChunk *chunk, uint32_t nrows,
 									   SthBuffer *values,
 									   const uint8_t *present,
 									   SthCompression compression,
-									   SthCompressor *compressor,
+									   SthChunkEncoder *encoder,
+									   SthChunkHabit *habit,
 									   const SthMemory *memory,
-									   SthBuffer *scratch, SthBuffer *out,
-									   SthFault *fault);
+									   SthBuffer *out, SthFault *fault);
+extern void sth_chunk_encoder_free(SthChunkEncoder *encoder,
+								   const SthMemory *memory);
 
 #endif							/* STH_CODEC_CHUNK_H */

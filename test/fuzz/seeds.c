@@ -53,6 +53,42 @@ seed_rows_and_frames(void)
 	}
 }
 
+/* Lines that are alike, by patterns. */
+static void
+seed_patterns(void)
+{
+	SthPatternWriter *writer = sth_pattern_writer_create(&fuzz_memory);
+	SthCompressor compressor = {0};
+
+	for (int i = 0; i < 8; i++)
+	{
+		uint8_t		values[64 * 64];
+		uint8_t		head[4];
+		size_t		len = 0;
+		uint32_t	n = 2 + any(30);
+		SthBuffer	out = {0};
+
+		for (uint32_t k = 0; k < n; k++)
+		{
+			int text = sprintf((char *) values + len + 1, i % 2 == 0 ?
+							   "{\"at\":%u,\"id\":\"u%02x\",\"n\":%u}" : "%u id-%03u /x/%u.html",
+							   1000 + k, any(4096), any(100));
+
+			values[len] = (uint8_t) ((text +1) <<1 | 1);
+			len += (size_t) text +1;
+		}
+		sth_put_u16(head, (uint16_t) n);
+		sth_put_u16(head + 2, (uint16_t) len);
+		(void) sth_pattern_append(writer, values, len, n, 4,
+								  i < 6 ? STH_COMPRESSION_NONE : STH_COMPRESSION_ZSTD,
+								  &compressor, &out);
+		write_seed("pattern", i, head, 4, out.data, out.len);
+		sth_buffer_free(&fuzz_memory, &out);
+	}
+	sth_compressor_free(&compressor, &fuzz_memory);
+	sth_pattern_writer_free(writer);
+}
+
 /* The blocks and the footer of an object. */
 static void
 seed_object(Bytes object, int *nblocks, int *nfooters)
@@ -93,6 +129,7 @@ main(int argc, char **argv)
 	directory = argv[1];
 	seed_rng();
 	seed_rows_and_frames();
+	seed_patterns();
 	write_seed("frame", 100, &types_rows, 2, frame.data, frame.len);
 	write_seed("frame", 101, &one, 2, small_frames[1], small_frame_lens[1]);
 	write_seed("frame", 102, &one, 2, small_frames[0], small_frame_lens[0]);
