@@ -49,13 +49,15 @@ COMMENT ON COLUMN streamhouse.log.start_offset IS 'the first offset that the log
 
 -- Inserted at the head, deleted at the end, never updated.  A row fills a
 -- page or less and is read whole, so nothing is toasted; the index leaves no
--- room because new entries come at the right.
+-- room because new entries come at the right.  Of a page a few hundred bytes
+-- stay free, because full frames leave as much and more: else small ones would
+-- go there, each to another old page, which WAL would have to hold as a whole.
 CREATE TABLE streamhouse.tail (
     log_id      int4   NOT NULL,
     stage       int4   NOT NULL,
     end_offset  int8   NOT NULL,
     count       int4   NOT NULL
-) WITH (vacuum_truncate = off);
+) WITH (vacuum_truncate = off, fillfactor = 98);
 -- in one statement, so that no toast table is made
 ALTER TABLE streamhouse.tail ADD COLUMN frame bytea NOT NULL,
     ALTER COLUMN frame SET STORAGE PLAIN;

@@ -86,7 +86,7 @@ struct SthRows
 static SthFrameScratch scratch;
 static uint8 *frame_buffer = NULL;
 static Size frame_buffer_size = 0;
-static double compression = 1.0;	/* bytes of rows per byte of frame */
+static double compression = 1.0;	/* bytes of rows here per byte of frame */
 
 /* What the finished frames of this transaction take. */
 static Size frame_memory = 0;
@@ -100,7 +100,12 @@ static int64 written = 0;
 /* No frame has more rows than this, however little is in them. */
 #define MAX_FRAME_ROWS 8192
 
-/* A frame filled to this part of a page is full. */
+/*
+ * A frame is made when so much of a page is expected to be filled: seldom too
+ * much, and what is left free is of no use to anybody (see the tail's
+ * fillfactor).  Filled to this part it is full.
+ */
+#define FULL_AT		0.98
 #define FULL_ENOUGH 0.85
 
 static void
@@ -146,7 +151,7 @@ free_columns(SthRows *rows)
 static Size
 full_at(void)
 {
-	return (Size) (STH_FRAME_MAX * 0.97 * compression);
+	return (Size) (STH_FRAME_MAX * FULL_AT * compression);
 }
 
 /* Sets the columns of the rows to come.  Rows there are go into frames. */
@@ -455,7 +460,7 @@ encode_rows(SthRows *rows, int *nrows, Size *raw_len)
 			break;
 		if (n > 1)
 		{
-			n -= Max(n / 8, 1);
+			n -= Max(n / 16, 1);
 			continue;
 		}
 		cap = sth_frame_body_bound(&in) + STH_FRAME_HEAD_MAX +
@@ -593,8 +598,10 @@ make_frames(SthRows *rows, bool all)
 		len = encode_rows(rows, &n, &raw_len);
 		if (n > 1 || raw_len > STH_FRAME_MAX / 2)
 		{
-			compression = (double) raw_len / len;
-			compression = Max(1.0, Min(compression, MAX_COMPRESSION));
+			/* of the rows as they are here, to which 'full' is compared */
+			compression = (double) (n < rows->nrows ? rows->row_pos[n] :
+									rows->data_len) / len;
+			compression = Max(0.5, Min(compression, MAX_COMPRESSION));
 			rows->full = full_at();
 		}
 		/* more would go in: wait for it */

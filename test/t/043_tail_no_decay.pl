@@ -105,5 +105,17 @@ note("$logs logs have been opened and written to in ", time - $start, ' s');
 is(sql(qq{SELECT count(*), bool_and(next_offset = 101) FROM streamhouse.logs WHERE topic = 'many'::regclass}), "$logs|t", 'they have gone on where they ended');
 is(sql('SELECT * FROM streamhouse.verify()'), '', 'verify() finds nothing');
 
+# Single rows after a vacuum keep together, instead of going to what full
+# frames have left of their pages.
+sql(q{CREATE DATABASE fresh});
+$node->safe_psql('fresh', q{CREATE EXTENSION streamhouse;
+	SELECT streamhouse.create_topic('t', 1, 's text', NULL);
+	INSERT INTO t (s) SELECT md5(i::text) || md5((-i)::text) || i FROM generate_series(1, 30000) i});
+$node->safe_psql('fresh', 'VACUUM streamhouse.tail');
+$node->safe_psql('fresh', q{DO $$ BEGIN FOR i IN 1 .. 50 LOOP INSERT INTO t (s) VALUES (repeat('x', 50)); COMMIT; END LOOP; END $$});
+is($node->safe_psql('fresh', q{SELECT max(pages) FILTER (WHERE part = 'full') > 100, max(pages) FILTER (WHERE part = 'single') <= 5
+	FROM (SELECT CASE WHEN count = 1 THEN 'single' WHEN octet_length(frame) > 7500 THEN 'full' END AS part, count(DISTINCT (ctid::text::point)[0]) AS pages
+		FROM streamhouse.tail GROUP BY 1) p}), 't|t', 'single rows after a vacuum share pages');
+
 $node->stop;
 done_testing();
