@@ -20,6 +20,7 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/xlog.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
@@ -140,6 +141,9 @@ insert_chunk(SthDatabasePut *put)
 	insert_index_entries(put);
 	put->chunk_no++;
 	put->len = 0;
+	/* the WAL writer may begin with what the commit will wait for */
+	if (put->chunk_no % 128 == 0)
+		XLogSetAsyncXactLSN(XactLastRecEnd);
 }
 
 /* Appends bytes to the object. */
