@@ -20,10 +20,10 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
-#include "access/xlog.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "access/xact.h"
 #include "base/compat.h"
 #include "catalog/indexing.h"
