@@ -82,6 +82,7 @@ sql('ALTER DATABASE d2 OWNER TO owner');
 goes('SET ROLE owner; DROP DATABASE d2', 'the owner need not be a superuser');
 
 # a session that is killed while it keeps the worker away
+sql('SELECT pg_reload_conf()');
 my $inside = $node->background_psql('d3');
 $old = worker_of($node, 'd3');
 my $dropper = $node->background_psql('postgres', on_error_die => 0);
