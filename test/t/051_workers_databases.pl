@@ -11,7 +11,8 @@ use StreamhouseTest;
 use Test::More;
 use Workers;
 
-my $node = new_server('main', 'log_min_messages = debug1', 'autovacuum = off');
+# up to five databases want one at the same time before places get few
+my $node = new_server('main', 'log_min_messages = debug1', 'autovacuum = off', 'streamhouse.max_workers = 6');
 my $failpoints = $node->safe_psql('postgres',
 	q{SELECT count(*) FROM pg_settings WHERE name = 'streamhouse.failpoint'});
 
@@ -82,7 +83,6 @@ sql('ALTER DATABASE d2 OWNER TO owner');
 goes('SET ROLE owner; DROP DATABASE d2', 'the owner need not be a superuser');
 
 # a session that is killed while it keeps the worker away
-sql('SELECT pg_reload_conf()');
 my $inside = $node->background_psql('d3');
 $old = worker_of($node, 'd3');
 my $dropper = $node->background_psql('postgres', on_error_die => 0);
