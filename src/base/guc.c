@@ -28,8 +28,9 @@ int			sth_max_tail_size = 64 * 1024 * 1024;
 char	   *sth_failpoint = NULL;
 #endif
 
-void
-sth_guc_init(void)
+/* Rows on their way in, and in the tail. */
+static void
+define_for_producing(void)
 {
 	DefineCustomIntVariable("streamhouse.max_logs",
 							"Sets how many logs (partitions of topics) can be produced to between two starts of the server, in all databases together.",
@@ -52,6 +53,19 @@ sth_guc_init(void)
 							4 * 1024, 64, 1024 * 1024,
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("streamhouse.max_tail_size",
+							"Sets how much may wait in the tail to be written to segments.",
+							"Counted is what committed rows take in the tail, of the topics of one foreign server in one database. Producing is slowed when three quarters of it are used, and refused when all is.",
+							&sth_max_tail_size,
+							64 * 1024 * 1024, 1024, PG_INT32_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+}
+
+/* Who makes segments, when, and of what size. */
+static void
+define_for_segments(void)
+{
 	DefineCustomIntVariable("streamhouse.max_workers",
 							"Sets how many databases can have a background worker of streamhouse at the same time.",
 							"Others are served in turn. With 0 there are none.",
@@ -80,6 +94,12 @@ sth_guc_init(void)
 							256, 16, 16 * 1024,
 							PGC_SIGHUP, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+}
+
+/* Segments in buckets. */
+static void
+define_for_buckets(void)
+{
 	DefineCustomIntVariable("streamhouse.fetch_size",
 							"Sets how many bytes of a segment in a bucket are fetched by one request.",
 							"Fewer are at the beginning of a query. A block that is larger is fetched as a whole.",
@@ -115,13 +135,14 @@ sth_guc_init(void)
 							60 * 60, 0, 30 * 24 * 60 * 60,
 							PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
-	DefineCustomIntVariable("streamhouse.max_tail_size",
-							"Sets how much may wait in the tail to be written to segments.",
-							"Counted is what committed rows take in the tail, of the topics of one foreign server in one database. Producing is slowed when three quarters of it are used, and refused when all is.",
-							&sth_max_tail_size,
-							64 * 1024 * 1024, 1024, PG_INT32_MAX,
-							PGC_SIGHUP, GUC_UNIT_KB,
-							NULL, NULL, NULL);
+}
+
+void
+sth_guc_init(void)
+{
+	define_for_producing();
+	define_for_segments();
+	define_for_buckets();
 #ifdef STH_FAILPOINTS
 	DefineCustomStringVariable("streamhouse.failpoint",
 							   "Names a place in the code and what happens there; for tests.",

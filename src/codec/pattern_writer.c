@@ -19,6 +19,10 @@
  * their own, all is given up: they are not of the kind.  So are values that do
  * not have the header that decoding makes.
  *
+ * Memory: a few times that of the texts.  The buffers of fields are used again
+ * for the next texts, whose fields may be others; when together they have
+ * grown beyond what one set of texts needs, they are given back.
+ *
  *-------------------------------------------------------------------------
  */
 #include "codec/pattern.h"
@@ -40,6 +44,10 @@
 
 /* A power of two that leaves half of the table empty. */
 #define NSLOTS 512
+
+/* Fields keep so many times the texts' length, and so much in any case. */
+#define KEEP_TIMES 8
+#define KEEP_ANYWAY (1024 * 1024)
 
 /* Texts between two looks at what they have in common. */
 #define LOOK_EVERY 256
@@ -146,17 +154,24 @@ sth_pattern_writer_create(const SthMemory *memory)
 	return writer;
 }
 
-void
-sth_pattern_writer_free(SthPatternWriter *writer)
+static void
+free_fields(SthPatternWriter *writer)
 {
-	SthMemory	memory = writer->memory;
 	int			i;
 
 	for (i = 0; i < STH_PATTERN_MAX; i++)
 	{
-		sth_buffer_free(&memory, &writer->fields[i].bytes);
-		sth_buffer_free(&memory, &writer->fields[i].lengths);
+		sth_buffer_free(&writer->memory, &writer->fields[i].bytes);
+		sth_buffer_free(&writer->memory, &writer->fields[i].lengths);
 	}
+}
+
+void
+sth_pattern_writer_free(SthPatternWriter *writer)
+{
+	SthMemory	memory = writer->memory;
+
+	free_fields(writer);
 	sth_buffer_free(&memory, &writer->marked);
 	sth_buffer_free(&memory, &writer->numbers);
 	sth_buffer_free(&memory, &writer->head);
@@ -364,10 +379,27 @@ find_pattern(SthPatternWriter *writer, size_t *new_bytes)
 
 /* --- collecting ----------------------------------------------------------- */
 
-/* Begins with one pattern, which is a field and nothing else. */
-static int
-begin(SthPatternWriter *writer)
+/* What the buffers of fields take. */
+static size_t
+fields_size(const SthPatternWriter *writer)
 {
+	size_t		size = 0;
+	int			i;
+
+	for (i = 0; i < STH_PATTERN_MAX; i++)
+		size += writer->fields[i].bytes.size + writer->fields[i].lengths.size;
+	return size;
+}
+
+/*
+ * Begins with one pattern, which is a field and nothing else; 'len' is that of
+ * all texts together.
+ */
+static int
+begin(SthPatternWriter *writer, size_t len)
+{
+	if (fields_size(writer) > KEEP_ANYWAY + KEEP_TIMES * len)
+		free_fields(writer);
 	writer->npatterns = 0;
 	writer->nfields = 0;
 	writer->marked.len = 0;
@@ -642,7 +674,7 @@ sth_pattern_append(SthPatternWriter *writer, const uint8_t *values, size_t len,
 	SthFieldCoding codings[STH_PATTERN_MAX];
 	SthPatternResult result;
 
-	if (!begin(writer))
+	if (!begin(writer, len))
 		return STH_PATTERN_NO_MEMORY;
 	result = add_values(writer, values, len, nvalues, align);
 	if (result != STH_PATTERN_OK)

@@ -293,10 +293,9 @@ reserve_row(SthRows *rows, Size bound)
 {
 	Size		need = MAXALIGN(rows->data_len) + bound;
 
-	/* few rows, or as many as make a frame */
 	if (rows->nrows == rows->max_rows)
 	{
-		int			max = Max(rows->max_rows * 2, 256);
+		int			max = rows->max_rows * 2;
 
 		/* an error may be caught: max_rows is what all of them have */
 		rows->times = repalloc(rows->times, max * sizeof(int64));
@@ -308,8 +307,6 @@ reserve_row(SthRows *rows, Size bound)
 	if (need > rows->data_size)
 	{
 		Size		size = Max(rows->data_size * 2, need);
-
-		size = Max(size, rows->full + 1024);
 
 		rows->data = repalloc_huge(rows->data, size);
 		rows->data_size = size;

@@ -7,8 +7,9 @@
  * do with larger ones, and says of each step whether it went well and what to
  * look at if not.  Steps that need one that failed are left out.
  *
- * Failure: the object is deleted at the end, whatever was found.  If there is an error, or the
- * session ends before, or is cancelled, it stays in the bucket, under check/.
+ * Failure: the object is deleted at the end, whatever was found.  If there is
+ * an error or a cancel before, or the session ends, it stays in the bucket,
+ * under check/.
  * The client goes with the memory context of the call, however that ends.
  *
  *-------------------------------------------------------------------------

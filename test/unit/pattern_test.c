@@ -3,25 +3,13 @@
 
 #include <stdio.h>
 
+#include "object.h"
 #include "sample.h"
 #include "tap.h"
 
 #define MAX_TEXTS 700
 #define MAX_TEXT 8192
 
-static void *
-allocate(void *context, size_t size)
-{
-	return malloc(size);
-}
-
-static void
-release(void *context, void *memory)
-{
-	free(memory);
-}
-
-static const SthMemory memory = {allocate, release, NULL};
 static SthCompressor compressor;
 static SthDecompressor decompressor;
 
@@ -169,20 +157,20 @@ comes_back(const Values *values, const SthBuffer *stored,
 
 	memcpy(copy, stored->data, stored->len);
 	good = sth_pattern_decode(copy, stored->len, values->n, values->align, compression,
-							  &decompressor, &memory, &streams, back,
+							  &decompressor, &test_memory, &streams, back,
 							  values->len) == STH_PATTERN_OK &&
 		memcmp(back, values->data, values->len) == 0;
 	/* nor from less, nor to another length or number */
 	good &= sth_pattern_decode(copy, stored->len - 1, values->n, values->align, compression,
-							   &decompressor, &memory, &streams, back,
+							   &decompressor, &test_memory, &streams, back,
 							   values->len) == STH_PATTERN_DAMAGED;
 	good &= sth_pattern_decode(copy, stored->len, values->n, values->align, compression,
-							   &decompressor, &memory, &streams, back,
+							   &decompressor, &test_memory, &streams, back,
 							   values->len - 1) == STH_PATTERN_DAMAGED;
 	good &= sth_pattern_decode(copy, stored->len, values->n - 1, values->align, compression,
-							   &decompressor, &memory, &streams, back,
+							   &decompressor, &test_memory, &streams, back,
 							   values->len) == STH_PATTERN_DAMAGED;
-	sth_buffer_free(&memory, &streams);
+	sth_buffer_free(&test_memory, &streams);
 	free(copy);
 	free(back);
 	return good;
@@ -212,7 +200,7 @@ test_round_trips(SthPatternWriter *writer)
 			good &= result == STH_PATTERN_USELESS && stored.len == 0;
 		used[way] += result == STH_PATTERN_OK;
 		refused += result == STH_PATTERN_USELESS;
-		sth_buffer_free(&memory, &stored);
+		sth_buffer_free(&test_memory, &stored);
 		free(values.data);
 	}
 	for (int way = 0; way < WAYS_ALIKE; way++)
@@ -228,9 +216,9 @@ plain_size(const Values *values, SthCompression compression)
 	SthBuffer	out = {0};
 	size_t		len;
 
-	(void) sth_compress_append(&compressor, &memory, &compression, values->data, values->len, &out);
+	(void) sth_compress_append(&compressor, &test_memory, &compression, values->data, values->len, &out);
 	len = out.len;
-	sth_buffer_free(&memory, &out);
+	sth_buffer_free(&test_memory, &out);
 	return len;
 }
 
@@ -246,7 +234,7 @@ test_sizes(SthPatternWriter *writer)
 								  STH_COMPRESSION_ZSTD, &compressor, &stored);
 		ok(stored.len > 0 && stored.len * 100 < plain_size(&values, STH_COMPRESSION_ZSTD) * 85,
 		   "way %d takes less by more than zstd does alone", way);
-		sth_buffer_free(&memory, &stored);
+		sth_buffer_free(&test_memory, &stored);
 		free(values.data);
 	}
 }
@@ -267,8 +255,30 @@ test_headers(SthPatternWriter *writer)
 	ok(sth_pattern_append(writer, values.data, values.len, values.n, 4, STH_COMPRESSION_ZSTD,
 						  &compressor, &stored) == STH_PATTERN_USELESS && stored.len == 0,
 	   "a header that decoding would not make is refused");
-	sth_buffer_free(&memory, &stored);
+	sth_buffer_free(&test_memory, &stored);
 	free(values.data);
+}
+
+/* Changes a few bytes, most of them in the head, and decodes what is then. */
+static SthPatternResult
+decode_damaged(const Values *values, const SthBuffer *stored)
+{
+	SthBuffer	streams = {0};
+	uint8_t    *copy = malloc(stored->len);
+	uint8_t    *back = malloc(values->len + STH_PATTERN_SLACK);
+	SthPatternResult result;
+
+	memcpy(copy, stored->data, stored->len);
+	for (uint32_t k = 0; k <= any(3); k++)
+		copy[any((uint32_t) (any(2) || stored->len < 60 ? stored->len : 60))] =
+			(uint8_t) any(any(2) ? 256 : 4);
+	result = sth_pattern_decode(copy, stored->len, values->n, values->align,
+								STH_COMPRESSION_ZSTD, &decompressor, &test_memory, &streams, back,
+								values->len);
+	sth_buffer_free(&test_memory, &streams);
+	free(copy);
+	free(back);
+	return result;
 }
 
 /* Bytes changed: nothing outside is touched, which a sanitizer sees. */
@@ -278,44 +288,23 @@ test_damage(SthPatternWriter *writer)
 	int			refused = 0;
 	int			good = 1;
 
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 200; i++)
 	{
-		static Values values;
-		static SthBuffer stored;
-		SthBuffer	streams = {0};
-		uint8_t    *copy;
-		uint8_t    *back;
-		SthPatternResult result;
+		Values		values = make_values(any(2) ? 0 : (int) any(WAYS_ALIKE), 2 + any(60), 4);
+		SthBuffer	stored = {0};
 
-		if (i % 100 == 0)
-		{
-			free(values.data);
-			values = make_values(any(2) ? 0 : (int) any(WAYS_ALIKE), 2 + any(60), 4);
-			stored.len = 0;
-			if (sth_pattern_append(writer, values.data, values.len, values.n, 4,
-								   any(4) ? STH_COMPRESSION_NONE : STH_COMPRESSION_ZSTD,
-								   &compressor, &stored) != STH_PATTERN_OK)
-				i += 99;
-		}
-		if (stored.len == 0)
-			continue;
-		copy = malloc(stored.len);
-		back = malloc(values.len + STH_PATTERN_SLACK);
-		memcpy(copy, stored.data, stored.len);
-		for (uint32_t k = 0; k <= any(3); k++)
-			copy[any((uint32_t) (any(2) ? stored.len : stored.len < 60 ? stored.len : 60))] =
-				(uint8_t) any(any(2) ? 256 : 4);
-		result = sth_pattern_decode(copy, stored.len, values.n, 4, STH_COMPRESSION_ZSTD,
-									&decompressor, &memory, &streams, back, values.len);
-		refused += result == STH_PATTERN_DAMAGED;
-		good &= result == STH_PATTERN_OK || result == STH_PATTERN_DAMAGED;
-		if (i % 100 == 99)
-			stored.len = 0;
-		sth_buffer_free(&memory, &streams);
-		free(copy);
-		free(back);
-		if (i == 19999 || (i % 100 == 99 && i > 19800))
-			sth_buffer_free(&memory, &stored);
+		if (sth_pattern_append(writer, values.data, values.len, values.n, 4,
+							   any(4) ? STH_COMPRESSION_NONE : STH_COMPRESSION_ZSTD,
+							   &compressor, &stored) == STH_PATTERN_OK)
+			for (int k = 0; k < 100; k++)
+			{
+				SthPatternResult result = decode_damaged(&values, &stored);
+
+				refused += result == STH_PATTERN_DAMAGED;
+				good &= result == STH_PATTERN_OK || result == STH_PATTERN_DAMAGED;
+			}
+		sth_buffer_free(&test_memory, &stored);
+		free(values.data);
 	}
 	ok(good && refused > 5000, "damage is refused, or does no harm");
 }
@@ -350,51 +339,32 @@ test_chunks(int way, int expected)
 		chunk.column.layout.len = -1;
 		chunk.column.layout.align = 4;
 		chunk.nvalues = 400;
-		(void) sth_buffer_append(&memory, &raw, values.data, values.len);
+		(void) sth_buffer_append(&test_memory, &raw, values.data, values.len);
 		good &= sth_chunk_append(&chunk, 600, &raw, present, STH_COMPRESSION_ZSTD, &encoder,
-								 &habit, &memory, &out, &fault) == STH_CODEC_OK &&
-			sth_chunk_decode(&chunk, 600, out.data, 0, &memory, &decompressor, &buffers,
+								 &habit, &test_memory, &out, &fault) == STH_CODEC_OK &&
+			sth_chunk_decode(&chunk, 600, out.data, 0, &test_memory, &decompressor, &buffers,
 							 &data, &fault) == STH_CODEC_OK &&
 			data.len == values.len && memcmp(data.values, values.data, values.len) == 0 &&
 			memcmp(data.present, present, sizeof(present)) == 0;
 		by_patterns += (chunk.coding & 0x40) != 0;
-		sth_buffer_free(&memory, &raw);
-		sth_buffer_free(&memory, &out);
+		sth_buffer_free(&test_memory, &raw);
+		sth_buffer_free(&test_memory, &out);
 		free(values.data);
 	}
 	ok(good && by_patterns == expected, "chunks of way %d: %d of 40 by patterns", way, by_patterns);
-	sth_chunk_encoder_free(&encoder, &memory);
-	sth_buffer_free(&memory, &buffers.raw);
-	sth_buffer_free(&memory, &buffers.values);
-	sth_buffer_free(&memory, &buffers.streams);
+	sth_chunk_encoder_free(&encoder, &test_memory);
+	sth_buffer_free(&test_memory, &buffers.raw);
+	sth_buffer_free(&test_memory, &buffers.values);
+	sth_buffer_free(&test_memory, &buffers.streams);
 }
 
-/* Memory that runs out: told as such, and all of it is given back. */
-static int	left;
-static int	held;
-
-static void *
-allocate_some(void *context, size_t size)
-{
-	if (left == 0)
-		return NULL;
-	left--;
-	held++;
-	return malloc(size);
-}
-
-static void
-release_some(void *context, void *what)
-{
-	held--;
-	free(what);
-}
-
+/* Memory that runs out is told as such, and all of it is given back. */
 static void
 test_no_memory(void)
 {
-	static const SthMemory some = {allocate_some, release_some, NULL};
 	Values		values = make_values(0, 100, 4);
+	uint8_t    *back = malloc(values.len + STH_PATTERN_SLACK);
+	int			before = allocated;
 	int			good = 1;
 	int			runs = 0;
 	int			done = 0;
@@ -405,30 +375,62 @@ test_no_memory(void)
 		SthCompressor zstd = {0};
 		SthBuffer	stored = {0};
 		SthBuffer	streams = {0};
-		uint8_t    *back = malloc(values.len + STH_PATTERN_SLACK);
 		SthPatternResult result = STH_PATTERN_NO_MEMORY;
 
-		left = runs;
-		writer = sth_pattern_writer_create(&some);
+		allocations_left = runs;
+		writer = sth_pattern_writer_create(&test_memory);
 		if (writer != NULL)
 			result = sth_pattern_append(writer, values.data, values.len, values.n, 4,
 										STH_COMPRESSION_ZSTD, &zstd, &stored);
 		if (result == STH_PATTERN_OK)
 			result = sth_pattern_decode(stored.data, stored.len, values.n, 4,
-										STH_COMPRESSION_ZSTD, &decompressor, &some, &streams,
-										back, values.len);
+										STH_COMPRESSION_ZSTD, &decompressor, &test_memory,
+										&streams, back, values.len);
 		done = result == STH_PATTERN_OK;
 		good &= done ? memcmp(back, values.data, values.len) == 0 : result == STH_PATTERN_NO_MEMORY;
 		if (writer != NULL)
 			sth_pattern_writer_free(writer);
-		sth_compressor_free(&zstd, &some);
-		sth_buffer_free(&some, &stored);
-		sth_buffer_free(&some, &streams);
-		good &= held == 0;
-		free(back);
+		sth_compressor_free(&zstd, &test_memory);
+		sth_buffer_free(&test_memory, &stored);
+		sth_buffer_free(&test_memory, &streams);
+		good &= allocated == before;
 	}
+	allocations_left = -1;
 	ok(good && done && runs > 10, "memory that runs out is told, and nothing is kept");
 	free(values.data);
+	free(back);
+}
+
+/* A writer that has seen large texts does not keep what they took. */
+static void
+test_large_texts(SthPatternWriter *writer)
+{
+	int			before = allocated;
+	int			good = 1;
+	int			large = 0;
+
+	for (int i = 0; i < 2; i++)
+	{
+		Values		values = no_values(4);
+		SthBuffer	stored = {0};
+		char text[	4000];
+
+		for (uint32_t k = 0; k < (i == 0 ? MAX_TEXTS : 40); k++)
+		{
+			int			len = sprintf(text, "{\"id\":%u,\"x\":\"", k);
+
+			if (i == 0)
+				len += (int) random_digits(text +len, 3500, "0123456789abcdef", 16);
+			add_text(&values, text, (size_t) len);
+		}
+		good &= sth_pattern_append(writer, values.data, values.len, values.n, 4, STH_COMPRESSION_NONE,
+								   &compressor, &stored) == STH_PATTERN_OK;
+		sth_buffer_free(&test_memory, &stored);
+		free(values.data);
+		if (i == 0)
+			large = allocated;
+	}
+	ok(good && large > before && allocated < large, "what large texts took is given back with small ones");
 }
 
 /* The example of docs/segment-format.md. */
@@ -454,14 +456,14 @@ test_example(SthPatternWriter *writer)
 							  &compressor, &stored);
 	ok(stored.len == sizeof(expected) &&
 	   memcmp(stored.data, expected, sizeof(expected)) == 0, "the example is made again");
-	sth_buffer_free(&memory, &stored);
+	sth_buffer_free(&test_memory, &stored);
 	free(values.data);
 }
 
 int
 main(void)
 {
-	SthPatternWriter *writer = sth_pattern_writer_create(&memory);
+	SthPatternWriter *writer = sth_pattern_writer_create(&test_memory);
 
 	seed_rng();
 	test_round_trips(writer);
@@ -473,7 +475,11 @@ main(void)
 	test_example(writer);
 	test_no_memory();
 	sth_pattern_writer_free(writer);
-	sth_compressor_free(&compressor, &memory);
+	writer = sth_pattern_writer_create(&test_memory);
+	test_large_texts(writer);
+	sth_pattern_writer_free(writer);
+	sth_compressor_free(&compressor, &test_memory);
 	sth_decompressor_free(&decompressor);
+	ok(allocated == 0, "nothing is left");
 	return done_testing();
 }
