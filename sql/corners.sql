@@ -48,6 +48,38 @@ INSERT INTO generated (v, _partition) VALUES (2, 0) RETURNING day IS NOT NULL AS
 SELECT streamhouse.produce('generated', '{"v": 3}', partition => 1);
 SELECT v, twice, day = (_timestamp AT TIME ZONE 'UTC')::date AS day FROM generated ORDER BY v;
 
+-- what VALUES does not say, or says is NULL, is not evaluated
+CREATE FOREIGN TABLE named (_partition int, _offset bigint, _timestamp timestamptz, gone int, k text, n int, d text DEFAULT 'd',
+	CHECK (n IS DISTINCT FROM 13), CHECK (tableoid = 'named'::regclass)) SERVER streamhouse OPTIONS (partitions '2', key 'k');
+ALTER FOREIGN TABLE named DROP COLUMN gone;
+EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO named (n, k) VALUES (1, 'a') RETURNING n;
+EXPLAIN (VERBOSE, COSTS OFF) INSERT INTO named VALUES (NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO named (n, k) VALUES (1, 'a') RETURNING tableoid::regclass, _offset, _timestamp IS NULL AS timeless, k, n, d, named IS NULL AS empty;
+INSERT INTO named VALUES (1, NULL, '2026-01-01 00:00+00', NULL, 2, NULL) RETURNING _partition, k, n, d;
+INSERT INTO named VALUES (NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO named DEFAULT VALUES RETURNING k, n, d;
+INSERT INTO named (n) VALUES (13);
+INSERT INTO named (n, _offset) VALUES (3, NULL), (4, NULL);
+WITH i AS (INSERT INTO named (n, d) VALUES ((SELECT 5), NULL) RETURNING *) SELECT n, d FROM i;
+CREATE VIEW small AS SELECT k, n, d FROM named WHERE n < 10 AND d IS NULL WITH CHECK OPTION;
+INSERT INTO small (n, d) VALUES (6, NULL);
+INSERT INTO small (n) VALUES (7);
+-- a plan that was made for a table without trigger or generated column
+SET plan_cache_mode = force_generic_plan;
+PREPARE add(int, text) AS INSERT INTO named (n, d) VALUES ($1, $2) RETURNING n, d;
+EXECUTE add(21, NULL);
+CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.d := coalesce(NEW.d, '') || TG_WHEN; RETURN NEW; END $$;
+CREATE TRIGGER mark BEFORE INSERT ON named FOR EACH ROW EXECUTE FUNCTION mark();
+EXECUTE add(22, 'x');
+DROP TRIGGER mark ON named;
+EXECUTE add(23, 'x');
+ALTER FOREIGN TABLE named ADD COLUMN g int GENERATED ALWAYS AS (n * 2) STORED, ADD COLUMN last text;
+EXECUTE add(24, NULL);
+ALTER FOREIGN TABLE named DROP COLUMN g;
+EXECUTE add(25, 'y');
+SELECT n, k, d, last FROM named ORDER BY n, d;
+RESET plan_cache_mode;
+
 -- a domain that refuses NULL cannot be added to rows
 CREATE DOMAIN required AS text NOT NULL;
 ALTER FOREIGN TABLE noticed ADD COLUMN r required;

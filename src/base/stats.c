@@ -38,13 +38,13 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
-typedef struct Stats
+struct SthStats
 {
 	SthStatsKey key;
 	pg_atomic_uint64 reset;		/* TimestampTz; 0: since the start */
 	pg_atomic_uint64 counters[STH_NCOUNTERS];
 	pg_atomic_uint64 histogram[STH_NBUCKETS];
-} Stats;
+};
 
 typedef struct StatsShared
 {
@@ -60,7 +60,7 @@ static HTAB *table = NULL;
  * topic or group is dropped, and none gets the numbers of another: so who finds
  * his own key here has the entry.
  */
-static Stats *latest = NULL;
+static SthStats *latest = NULL;
 
 /* How many topics and groups are counted at most. */
 static long
@@ -73,7 +73,7 @@ static void
 request_shmem(void)
 {
 	RequestAddinShmemSpace(sizeof(StatsShared));
-	RequestAddinShmemSpace(hash_estimate_size(max_entries(), sizeof(Stats)));
+	RequestAddinShmemSpace(hash_estimate_size(max_entries(), sizeof(SthStats)));
 	RequestNamedLWLockTranche("streamhouse stats", 1);
 }
 
@@ -91,7 +91,7 @@ startup_shmem(void)
 	}
 	memset(&info, 0, sizeof(info));
 	info.keysize = sizeof(SthStatsKey);
-	info.entrysize = sizeof(Stats);
+	info.entrysize = sizeof(SthStats);
 	table = ShmemInitHash("streamhouse stats table", max_entries(),
 						  max_entries(), &info,
 						  HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
@@ -132,7 +132,7 @@ sth_counts_add_time(SthCounts *counts, int64 microseconds)
 
 /* A new entry; the lock is held. */
 static void
-init_entry(Stats *stats)
+init_entry(SthStats *stats)
 {
 	/* what came before the table was full may have been missed */
 	pg_atomic_init_u64(&stats->reset,
@@ -144,11 +144,15 @@ init_entry(Stats *stats)
 		pg_atomic_init_u64(&stats->histogram[i], 0);
 }
 
-/* An entry, made if need be; NULL if there is no room. */
-static Stats *
-enter(const SthStatsKey *key)
+/*
+ * The entry of a topic or group, made if need be; NULL if there is no room.
+ * Must not fail: it runs after the commit record.  The caller still has the
+ * locks that keep both from being dropped, and so from going.
+ */
+SthStats *
+sth_stats_enter(const SthStatsKey *key)
 {
-	Stats	   *stats;
+	SthStats   *stats;
 	bool		full;
 	bool		found;
 
@@ -178,6 +182,21 @@ enter(const SthStatsKey *key)
 	return stats;
 }
 
+/* Counts; must not fail. */
+void
+sth_stats_add(SthStats *stats, int counter, int64 n)
+{
+	pg_atomic_fetch_add_u64(&stats->counters[counter], n);
+}
+
+/* Counts a time in the histogram; must not fail. */
+void
+sth_stats_add_time(SthStats *stats, int64 microseconds)
+{
+	pg_atomic_fetch_add_u64(&stats->histogram[sth_histogram_bucket(microseconds)],
+							1);
+}
+
 static void
 add(pg_atomic_uint64 *sums, const int64 *counts, int n)
 {
@@ -186,15 +205,11 @@ add(pg_atomic_uint64 *sums, const int64 *counts, int n)
 			pg_atomic_fetch_add_u64(&sums[i], counts[i]);
 }
 
-/*
- * Adds to the counters of a topic or group.  Must not fail: it runs after the
- * commit record.  The caller still has the locks that keep both from being
- * dropped.
- */
+/* Adds to the counters of a topic or group, as sth_stats_enter finds it. */
 void
 sth_stats_apply(const SthStatsKey *key, const SthCounts *counts)
 {
-	Stats	   *stats = enter(key);
+	SthStats   *stats = sth_stats_enter(key);
 
 	if (stats == NULL)
 		return;
@@ -216,7 +231,7 @@ read_all(pg_atomic_uint64 *sums, int64 *counts, int n)
 bool
 sth_stats_read(const SthStatsKey *key, SthCounts *counts, TimestampTz *reset)
 {
-	Stats	   *stats;
+	SthStats   *stats;
 
 	memset(counts, 0, sizeof(SthCounts));
 	*reset = 0;
@@ -234,7 +249,7 @@ sth_stats_read(const SthStatsKey *key, SthCounts *counts, TimestampTz *reset)
 
 /* The lock is held. */
 static void
-reset_entry(Stats *stats)
+reset_entry(SthStats *stats)
 {
 	pg_atomic_write_u64(&stats->reset, (uint64) GetCurrentTimestamp());
 	for (int i = 0; i < STH_NCOUNTERS; i++)
@@ -253,10 +268,10 @@ matches(const SthStatsKey *key, const SthStatsKey *of)
 }
 
 static void
-for_each(const SthStatsKey *of, void (*callback) (Stats *stats))
+for_each(const SthStatsKey *of, void (*callback) (SthStats *stats))
 {
 	HASH_SEQ_STATUS status;
-	Stats	   *stats;
+	SthStats   *stats;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	hash_seq_init(&status, table);
@@ -286,7 +301,7 @@ sth_stats_reset_all(Oid tail)
 
 /* Removes an entry, which is of nothing then; the lock is held. */
 static void
-remove_entry(Stats *stats)
+remove_entry(SthStats *stats)
 {
 	SthStatsKey key = stats->key;
 
@@ -298,7 +313,7 @@ remove_entry(Stats *stats)
 void
 sth_stats_forget(const SthStatsKey *key)
 {
-	Stats	   *stats;
+	SthStats   *stats;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	stats = hash_search(table, key, HASH_FIND, NULL);

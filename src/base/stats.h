@@ -64,6 +64,9 @@ typedef struct SthCounts
 	int64		histogram[STH_NBUCKETS];
 } SthCounts;
 
+/* Counters in shared memory. */
+typedef struct SthStats SthStats;
+
 /* Whose counters. */
 typedef struct SthStatsKey
 {
@@ -81,6 +84,9 @@ extern SthStatsKey sth_stats_key(Oid tail, int32 topic_id, int32 group_id);
 
 extern int	sth_histogram_bucket(int64 microseconds);
 extern void sth_counts_add_time(SthCounts *counts, int64 microseconds);
+extern SthStats *sth_stats_enter(const SthStatsKey *key);
+extern void sth_stats_add(SthStats *stats, int counter, int64 n);
+extern void sth_stats_add_time(SthStats *stats, int64 microseconds);
 extern void sth_stats_apply(const SthStatsKey *key, const SthCounts *counts);
 extern bool sth_stats_read(const SthStatsKey *key, SthCounts *counts,
 						   TimestampTz *reset);

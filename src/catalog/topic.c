@@ -148,10 +148,21 @@ sth_is_topic(Oid relid)
 static bool
 is_cached(Oid relid)
 {
-	CachedTopic *entry = cache == NULL ? NULL :
-	hash_search(cache, &relid, HASH_FIND, NULL);
+	CachedTopic *entry = latest;
 
+	if (entry == NULL || entry->relid != relid)
+		entry = cache == NULL ? NULL :
+			hash_search(cache, &relid, HASH_FIND, NULL);
 	return entry != NULL && entry->topic != NULL;
+}
+
+/* Has what was a topic in this transaction not been dropped by it? */
+bool
+sth_topic_exists(Oid relid)
+{
+	/* dropping it would have taken it out of the cache */
+	return is_cached(relid) ||
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
 }
 
 /* Opens a relation and makes sure that it is a topic. */

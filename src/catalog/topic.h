@@ -58,6 +58,7 @@ typedef enum SthAssigned
 
 extern void sth_topic_init(void);
 extern bool sth_is_topic(Oid relid);
+extern bool sth_topic_exists(Oid relid);
 extern SthTopic *sth_topic_get(Relation rel);
 extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
 extern bool sth_topic_is_visible(Oid relid);

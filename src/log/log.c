@@ -378,7 +378,39 @@ sth_log_open(int32 log_id)
 	return sequence;
 }
 
-/* Likewise, for who can do without it: NULL if there is no room. */
+/*
+ * Likewise, for rows of a topic of this server.
+ *
+ * A session keeps the places of entries that it has opened: they stay where
+ * they are until their log is dropped, which the lock rules out, and no log
+ * gets the number of another.  So nothing is read of the entry, which others
+ * write to all the time.
+ */
+SthSequence *
+sth_log_open_for_rows(int32 log_id, Oid server)
+{
+	static struct
+	{
+		Oid			tail;
+		int32		log_id;
+		SthSequence *sequence;
+	}			opened[64], *slot;
+	Oid			tail = sth_relations()->tail;
+
+	slot = &opened[(uint32) log_id % lengthof(opened)];
+	if (slot->tail != tail || slot->log_id != log_id)
+	{
+		SthSequence *sequence = sth_log_open(log_id);
+
+		sth_tail_size_attach(sequence, server);
+		slot->tail = tail;
+		slot->log_id = log_id;
+		slot->sequence = sequence;
+	}
+	return slot->sequence;
+}
+
+/* A log's entry, for who can do without it: NULL if there is no room. */
 SthSequence *
 sth_log_try_open(int32 log_id)
 {

@@ -13,6 +13,7 @@
 
 extern void sth_log_init(void);
 extern SthSequence *sth_log_open(int32 log_id);
+extern SthSequence *sth_log_open_for_rows(int32 log_id, Oid server);
 extern SthSequence *sth_log_try_open(int32 log_id);
 extern int64 sth_log_tail_start(int32 log_id, Snapshot snapshot);
 extern int64 sth_log_end(int32 log_id, Snapshot snapshot);

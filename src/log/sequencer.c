@@ -90,15 +90,6 @@ static SequencerShared *shared = NULL;
 static HTAB *sequences = NULL;
 static bool turn_is_on = false; /* this backend's counter is odd */
 
-/*
- * What this backend has found last, by log.  An entry stays where it is until
- * its log is dropped, which the caller's lock on the topic rules out, and no
- * log gets the number of another: so who finds his own key here has the entry.
- */
-#define NRECENT 64
-
-static SthSequence *recent[NRECENT];
-
 static Size
 shared_size(void)
 {
@@ -159,16 +150,11 @@ SthSequence *
 sth_sequencer_find(Oid tail, int32 log_id)
 {
 	SequenceKey key = make_key(tail, log_id);
-	SthSequence **slot = &recent[(uint32) log_id % NRECENT];
-	SthSequence *sequence = *slot;
+	SthSequence *sequence;
 
-	if (sequence != NULL &&
-		memcmp(&sequence->key, &key, sizeof(SequenceKey)) == 0)
-		return sequence;
 	LWLockAcquire(shared->lock, LW_SHARED);
 	sequence = hash_search(sequences, &key, HASH_FIND, NULL);
 	LWLockRelease(shared->lock);
-	*slot = sequence;
 	return sequence;
 }
 
@@ -507,7 +493,6 @@ forget(SthSequence *sequence)
 
 	sth_tail_size_flushed(&sequence->note, PG_UINT64_MAX);
 	(void) hash_search(sequences, &key, HASH_REMOVE, NULL);
-	memset(&sequence->key, 0, sizeof(SequenceKey));
 }
 
 /* Removes a dropped log.  Must not fail: it runs after the commit record. */

@@ -86,7 +86,11 @@ sth_tail_lock(void)
 {
 	const SthRelations *relations = sth_relations();
 
-	/* who locks the index against us has to lock the table first */
+	/*
+	 * Who locks the index against us has to lock the table first, unless it
+	 * only moves to another tablespace, which is waited for before offsets
+	 * are taken (produce/commit.c).
+	 */
 	LockRelationOid(relations->tail, RowExclusiveLock);
 }
 

@@ -230,18 +230,21 @@ count_produced(const Produced *produced, int64 microseconds)
 	{
 		int32		topic_id = produced->ranges[i].topic_id;
 		SthStatsKey key = sth_stats_key(produced->tail, topic_id, 0);
-		SthCounts	counts = {0};
+		SthStats   *stats = sth_stats_enter(&key);
+		int64		rows = 0;
+		int64		bytes = 0;
 
-		counts.counters[STH_TOPIC_TRANSACTIONS] = 1;
-		sth_counts_add_time(&counts, microseconds);
 		for (; i < produced->n && produced->ranges[i].topic_id == topic_id; i++)
 		{
-			const ProducedRange *range = &produced->ranges[i];
-
-			counts.counters[STH_TOPIC_ROWS_PRODUCED] += range->last - range->first + 1;
-			counts.counters[STH_TOPIC_BYTES_PRODUCED] += range->bytes;
+			rows += produced->ranges[i].last - produced->ranges[i].first + 1;
+			bytes += produced->ranges[i].bytes;
 		}
-		sth_stats_apply(&key, &counts);
+		if (stats == NULL)
+			continue;
+		sth_stats_add(stats, STH_TOPIC_TRANSACTIONS, 1);
+		sth_stats_add(stats, STH_TOPIC_ROWS_PRODUCED, rows);
+		sth_stats_add(stats, STH_TOPIC_BYTES_PRODUCED, bytes);
+		sth_stats_add_time(stats, microseconds);
 	}
 }
 

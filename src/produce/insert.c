@@ -101,36 +101,44 @@ sth_insert_topic(SthInsert *insert)
 int
 sth_route_bytes(const SthTopic *topic, const char *key, int len)
 {
-	if (len > 0 && GetDatabaseEncoding() != PG_UTF8 &&
-		topic->key_type != BYTEAOID)
-	{
-		char	   *utf8 = pg_server_to_any(key, len, PG_UTF8);
+	char	   *utf8;
+	int			partition;
 
-		if (utf8 != key)
-		{
-			key = utf8;
-			len = strlen(utf8);
-		}
-	}
-	return sth_murmur2_partition(key, len, topic->npartitions);
+	if (len == 0 || GetDatabaseEncoding() == PG_UTF8 ||
+		topic->key_type == BYTEAOID)
+		return sth_murmur2_partition(key, len, topic->npartitions);
+	utf8 = pg_server_to_any(key, len, PG_UTF8);
+	if (utf8 == key)
+		return sth_murmur2_partition(key, len, topic->npartitions);
+	partition = sth_murmur2_partition(utf8, strlen(utf8), topic->npartitions);
+	pfree(utf8);
+	return partition;
 }
 
 static int
-route_key(SthInsert *insert, Datum key)
+route_key(SthInsert *insert, Datum key, EState *estate)
 {
 	const SthTopic *topic = insert->topic;
-	char	   *text;
+	int			partition;
 
 	if (key_is_bytes(topic->key_type))
 	{
 		struct varlena *value = PG_DETOAST_DATUM_PACKED(key);
 
-		return sth_route_bytes(topic, VARDATA_ANY(value),
-							   VARSIZE_ANY_EXHDR(value));
+		partition = sth_route_bytes(topic, VARDATA_ANY(value),
+									VARSIZE_ANY_EXHDR(value));
+		if (value != (struct varlena *) DatumGetPointer(key))
+			pfree(value);
 	}
-	text = OutputFunctionCall(&insert->key_out, key);
+	else
+	{
+		MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+		char	   *text = OutputFunctionCall(&insert->key_out, key);
 
-	return sth_route_bytes(topic, text, strlen(text));
+		partition = sth_route_bytes(topic, text, strlen(text));
+		MemoryContextSwitchTo(old);
+	}
+	return partition;
 }
 
 /*
@@ -138,7 +146,7 @@ route_key(SthInsert *insert, Datum key)
  * the key's, else this transaction's.  *routed tells whether it was asked for.
  */
 static int
-choose_partition(SthInsert *insert, TupleTableSlot *slot,
+choose_partition(SthInsert *insert, TupleTableSlot *slot, EState *estate,
 				 const SthRowRequest *request, bool *routed)
 {
 	const SthTopic *topic = insert->topic;
@@ -154,7 +162,8 @@ choose_partition(SthInsert *insert, TupleTableSlot *slot,
 	{
 		*routed = false;
 		if (topic->key_attnum != 0 && !slot->tts_isnull[topic->key_attnum - 1])
-			return route_key(insert, slot->tts_values[topic->key_attnum - 1]);
+			return route_key(insert, slot->tts_values[topic->key_attnum - 1],
+							 estate);
 		return sth_pending_sticky_partition(insert->pending);
 	}
 	sth_topic_check_partition(topic, RelationGetRelationName(insert->rel),
@@ -244,8 +253,8 @@ rebuild_tuple(SthInsert *insert, TupleTableSlot *slot)
 
 /*
  * Takes a row; returns its partition.  The slot comes back with the columns
- * that are assigned now.  Scratch memory is taken from the current context,
- * which the caller resets per row.
+ * that are assigned now.  Scratch memory is the executor's for a row, which
+ * the caller resets; most rows need none.
  */
 int
 sth_insert_row(SthInsert *insert, ResultRelInfo *result_rel,
@@ -265,7 +274,7 @@ sth_insert_row(SthInsert *insert, ResultRelInfo *result_rel,
 						RelationGetRelationName(insert->rel)),
 				 errdetail("A row gets its offset when its transaction commits."),
 				 errhint("Leave the column out; last_produced() tells the offsets after the commit.")));
-	partition = choose_partition(insert, slot, request, &routed);
+	partition = choose_partition(insert, slot, estate, request, &routed);
 	time = choose_time(insert, slot, request);
 	set_column(slot, topic->partition_attnum, Int32GetDatum(partition));
 	set_column(slot, topic->time_attnum, TimestampTzGetDatum(time));

@@ -43,12 +43,10 @@
 #include "commands/sequence.h"
 #include "log/log.h"
 #include "log/tail.h"
-#include "log/tail_size.h"
 #include "miscadmin.h"
 #include "produce/pending.h"
 #include "produce/write.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 typedef struct LogRows LogRows;
 
@@ -78,6 +76,12 @@ typedef struct SetAside
 	LogRows    *log;
 } SetAside;
 
+typedef struct PendingPartition
+{
+	int32		log_id;
+	LogRows    *log;			/* NULL: no row yet */
+} PendingPartition;
+
 struct SthPendingTopic
 {
 	SthPendingTopic *next;
@@ -85,10 +89,8 @@ struct SthPendingTopic
 	int32		topic_id;
 	uint32		sticky;			/* tells where rows without a key go */
 	int			npartitions;
-	int32	   *log_ids;
-	LogRows   **logs;			/* by partition; NULL: no row yet */
-	int			ncolumns;
-	SthColumn  *columns;
+	PendingPartition *partitions;
+	SthRowColumns *columns;
 	bool		stale;			/* some logs may have other columns */
 	int			segment_size;
 	int			flush_interval;
@@ -129,69 +131,67 @@ find_topic(Oid relid)
 	return NULL;
 }
 
-static bool
-columns_equal(const SthPendingTopic *pending, const SthTopic *topic)
+/*
+ * Takes over other columns.  Those before are left alone, since rows that are
+ * set aside lead to them.
+ */
+static void
+set_columns(SthPendingTopic *pending, const SthTopic *topic)
 {
-	if (pending->ncolumns != topic->ncolumns)
-		return false;
-	for (int i = 0; i < topic->ncolumns; i++)
+	/* an error may be caught, and then all of this is to be done again */
+	pending->stale = true;
+	pending->columns = sth_row_columns_create(pending_context,
+											  topic->ncolumns, topic->columns);
+	for (int i = 0; i < pending->npartitions; i++)
 	{
-		const SthColumn *a = &pending->columns[i];
-		const SthColumn *b = &topic->columns[i];
+		LogRows    *log = pending->partitions[i].log;
 
-		if (a->attnum != b->attnum || a->type != b->type ||
-			a->typmod != b->typmod)
-			return false;
+		if (log == NULL)
+			continue;
+		sth_rows_set_columns(log->public.rows, pending->columns);
+		STH_FAILPOINT("columns-set");
 	}
-	return true;
+	pending->stale = false;
+}
+
+static void
+set_partitions(SthPendingTopic *pending, const SthTopic *topic)
+{
+	PendingPartition *partitions =
+	MemoryContextAllocZero(pending_context, topic->npartitions *
+						   sizeof(PendingPartition));
+
+	if (pending->npartitions > 0)
+		memcpy(partitions, pending->partitions,
+			   Min(pending->npartitions, topic->npartitions) *
+			   sizeof(PendingPartition));
+	pending->partitions = partitions;
+	pending->npartitions = topic->npartitions;
 }
 
 /* Takes over columns and partitions, which DDL may just have changed. */
 static void
 refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 {
-	MemoryContext old = MemoryContextSwitchTo(pending_context);
-
 	pending->segment_size = topic->segment_size;
 	pending->flush_interval = topic->flush_interval;
 	pending->server = topic->server;
 	if (pending->columns == NULL || pending->stale ||
-		!columns_equal(pending, topic))
-	{
-		SthColumn  *columns = palloc(Max(topic->ncolumns, 1) * sizeof(SthColumn));
-
-		memcpy(columns, topic->columns, topic->ncolumns * sizeof(SthColumn));
-		for (int i = 0; i < pending->npartitions; i++)
-			if (pending->logs[i] != NULL)
-				sth_rows_set_columns(pending->logs[i]->public.rows,
-									 topic->ncolumns, columns);
-		/* last: an error before may be caught, and then all is done again */
-		if (pending->columns != NULL)
-			pfree(pending->columns);
-		pending->columns = columns;
-		pending->ncolumns = topic->ncolumns;
-		pending->stale = false;
-	}
+		!sth_row_columns_equal(pending->columns, topic->ncolumns,
+							   topic->columns))
+		set_columns(pending, topic);
 	if (pending->npartitions != topic->npartitions)
-	{
-		LogRows   **logs = palloc0(topic->npartitions * sizeof(LogRows *));
-
-		if (pending->npartitions > 0)
-			memcpy(logs, pending->logs,
-				   Min(pending->npartitions, topic->npartitions) *
-				   sizeof(LogRows *));
-		pending->logs = logs;
-		pending->log_ids = palloc(topic->npartitions * sizeof(int32));
-		pending->npartitions = topic->npartitions;
-	}
-	memcpy(pending->log_ids, topic->log_ids,
-		   topic->npartitions * sizeof(int32));
-	/* a subtransaction that rolled back may have added a partition */
+		set_partitions(pending, topic);
 	for (int i = 0; i < pending->npartitions; i++)
-		if (pending->logs[i] != NULL &&
-			pending->logs[i]->public.log_id != pending->log_ids[i])
-			pending->logs[i] = NULL;
-	MemoryContextSwitchTo(old);
+	{
+		PendingPartition *partition = &pending->partitions[i];
+
+		partition->log_id = topic->log_ids[i];
+		/* a subtransaction that rolled back may have added a partition */
+		if (partition->log != NULL &&
+			partition->log->public.log_id != partition->log_id)
+			partition->log = NULL;
+	}
 }
 
 /*
@@ -245,15 +245,14 @@ create_log(SthPendingTopic *pending, int partition)
 	LogRows    *log = MemoryContextAllocZero(pending_context, sizeof(LogRows));
 
 	/* here, because opening may fail or wait, which a commit should not */
-	log->public.sequence = sth_log_open(pending->log_ids[partition]);
-	sth_tail_size_attach(log->public.sequence, pending->server);
+	log->public.sequence = sth_log_open_for_rows(pending->partitions[partition].log_id,
+												 pending->server);
 	log->public.relid = pending->relid;
 	log->public.topic_id = pending->topic_id;
 	log->public.partition = partition;
-	log->public.log_id = pending->log_ids[partition];
-	log->public.rows = sth_rows_create(pending_context, pending->ncolumns,
-									   pending->columns);
-	pending->logs[partition] = log;
+	log->public.log_id = pending->partitions[partition].log_id;
+	log->public.rows = sth_rows_create(pending_context, pending->columns);
+	pending->partitions[partition].log = log;
 	return log;
 }
 
@@ -325,7 +324,7 @@ stage_rows(SubTransactionId id, SubTransactionId parent)
 		 pending = pending->next)
 		for (int i = 0; i < pending->npartitions; i++)
 		{
-			LogRows    *log = pending->logs[i];
+			LogRows    *log = pending->partitions[i].log;
 			int64		from;
 
 			if (log == NULL)
@@ -353,7 +352,7 @@ remove_staged(SubTransactionId id, SubTransactionId parent)
 		 pending = pending->next)
 		for (int i = 0; i < pending->npartitions; i++)
 		{
-			LogRows    *log = pending->logs[i];
+			LogRows    *log = pending->partitions[i].log;
 
 			if (log != NULL && own_rows_from(log, id, parent) >= 0)
 				sth_rows_remove_frames(log->public.rows, log->nkept);
@@ -377,7 +376,7 @@ sth_pending_add(SthPendingTopic *pending, int partition, bool routed,
 				 errhint("List streamhouse before other libraries in shared_preload_libraries.")));
 	if (partition < 0 || partition >= pending->npartitions)
 		elog(ERROR, "partition %d is out of range", partition);
-	log = pending->logs[partition];
+	log = pending->partitions[partition].log;
 	if (log == NULL)
 		log = create_log(pending, partition);
 	if (id != TopSubTransactionId && (log->mark == NULL || log->mark->id != id))
@@ -471,7 +470,7 @@ sth_pending_truncate(Oid relid)
 
 	for (int i = 0; pending != NULL && i < pending->npartitions; i++)
 	{
-		LogRows    *log = pending->logs[i];
+		LogRows    *log = pending->partitions[i].log;
 		SetAside   *item;
 
 		if (log == NULL || sth_rows_count(log->public.rows) == 0)
@@ -479,7 +478,7 @@ sth_pending_truncate(Oid relid)
 		item = MemoryContextAlloc(pending_context, sizeof(SetAside));
 		if (stage != STH_STAGE_NONE)
 			sth_tail_delete_stage(log->public.log_id, stage);
-		pending->logs[i] = NULL;
+		pending->partitions[i].log = NULL;
 		if (forget_own_rows(log, id))
 		{
 			pfree(item);
@@ -527,11 +526,11 @@ put_back(SubTransactionId id)
 	{
 		SetAside   *item = set_aside;
 		SthPendingTopic *pending = item->pending;
-		LogRows    *now = pending->logs[item->partition];
+		LogRows    *now = pending->partitions[item->partition].log;
 
 		if (now != NULL)
 			(void) forget_own_rows(now, TopSubTransactionId);
-		pending->logs[item->partition] = item->log;
+		pending->partitions[item->partition].log = item->log;
 		/* the columns may have changed meanwhile, and again */
 		pending->stale = true;
 		set_aside = item->below;
@@ -597,8 +596,8 @@ sth_pending_has_rows(Oid relid)
 	if (pending == NULL)
 		return false;
 	for (int i = 0; i < pending->npartitions; i++)
-		if (pending->logs[i] != NULL &&
-			sth_rows_count(pending->logs[i]->public.rows) > 0)
+		if (pending->partitions[i].log != NULL &&
+			sth_rows_count(pending->partitions[i].log->public.rows) > 0)
 			return true;
 	return false;
 }
@@ -618,11 +617,11 @@ sth_pending_logs(SthPendingLog **logs)
 		 pending = pending->next)
 	{
 		if (!sth_pending_has_rows(pending->relid) ||
-			!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(pending->relid)))
+			!sth_topic_exists(pending->relid))
 			continue;
 		for (int i = 0; i < pending->npartitions; i++)
 		{
-			LogRows    *log = pending->logs[i];
+			LogRows    *log = pending->partitions[i].log;
 
 			if (log == NULL || sth_rows_count(log->public.rows) == 0)
 				continue;

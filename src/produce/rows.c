@@ -3,18 +3,18 @@
  * rows.c
  *	  Rows of one log, packed and put into frames as they come.
  *
- * A row's values are copied, as codec/row.h lays them out, behind those of
- * the rows before; when about as much has come together as fills a page
- * compressed, it becomes a frame.  How much that is is learnt from the frames
- * before.  A frame says nothing of offsets, so it can be made long before the
- * transaction gets any, while its rows are still in the processor's cache.
+ * A row's values are packed (pack.c) behind those of the rows before; when
+ * about as much has come together as fills a page compressed, it becomes a
+ * frame.  How much that is is learnt from the frames before.  A frame says
+ * nothing of offsets, so it can be made long before the transaction gets any,
+ * while its rows are still in the processor's cache.
  *
  * Rows are numbered as they come.  Marks are numbers to which they can be
  * taken back, one for each open subtransaction that has added rows.  Frames
  * are never taken apart again: they are cut at marks, so that a mark stands
  * between two frames or between two rows that are not in a frame yet.
  *
- * Finished frames stay until the commit, or until they are staged (stage.c):
+ * Finished frames stay until the commit, or until they are staged (pending.c):
  * then they are gone from here, but their rows still count.
  *
  * Failure: a row counts when it is complete; an error before leaves the rows
@@ -26,9 +26,7 @@
  */
 #include "postgres.h"
 
-#include "access/detoast.h"
 #include "base/compat.h"
-#include "base/guc.h"
 #include "codec/frame.h"
 #include "log/tail.h"
 #include "miscadmin.h"
@@ -47,12 +45,7 @@ struct SthRows
 {
 	MemoryContext context;
 
-	/* columns */
-	int			ncolumns;
-	SthColumn  *columns;
-	SthFrameColumn *frame_columns;
-	Size		present_bytes;
-	Datum	   *plain;			/* a row's values, detoasted */
+	const SthRowColumns *columns;
 
 	/* finished frames that are not staged, in order */
 	SthReadyFrame **frames;
@@ -62,7 +55,7 @@ struct SthRows
 	int64		bytes;			/* of the values of all rows */
 	int64		stored;			/* what the frames take in the tail */
 
-	/* rows that are in no frame yet */
+	/* rows that are in no frame yet; all arrays are one chunk */
 	int			nrows;
 	int			max_rows;
 	int64	   *times;
@@ -139,70 +132,60 @@ trim_scratch(void)
 	}
 }
 
-static void
-free_columns(SthRows *rows)
-{
-	pfree(rows->columns);
-	pfree(rows->frame_columns);
-	pfree(rows->plain);
-	pfree(rows->present);
-}
-
 static Size
 full_at(void)
 {
 	return (Size) (STH_FRAME_MAX * FULL_AT * compression);
 }
 
+/* Makes room for more rows, or for other columns if there are no rows. */
+static void
+allocate_arrays(SthRows *rows, int max_rows, Size present_bytes)
+{
+	int64	   *times = MemoryContextAlloc(rows->context,
+										   max_rows * (sizeof(int64) + 2 * sizeof(uint32) +
+													   present_bytes));
+	uint32	   *row_pos = (uint32 *) (times + max_rows);
+	uint32	   *row_len = row_pos + max_rows;
+	uint8	   *present = (uint8 *) (row_len + max_rows);
+
+	if (rows->times != NULL)
+	{
+		memcpy(times, rows->times, rows->nrows * sizeof(int64));
+		memcpy(row_pos, rows->row_pos, rows->nrows * sizeof(uint32));
+		memcpy(row_len, rows->row_len, rows->nrows * sizeof(uint32));
+		memcpy(present, rows->present, rows->nrows * present_bytes);
+		pfree(rows->times);
+	}
+	rows->times = times;
+	rows->row_pos = row_pos;
+	rows->row_len = row_len;
+	rows->present = present;
+	rows->max_rows = max_rows;
+}
+
 /* Sets the columns of the rows to come.  Rows there are go into frames. */
 void
-sth_rows_set_columns(SthRows *rows, int ncolumns, const SthColumn *columns)
+sth_rows_set_columns(SthRows *rows, const SthRowColumns *columns)
 {
-	MemoryContext old = MemoryContextSwitchTo(rows->context);
-	Size		present_bytes = (ncolumns + 7) / 8;
-	SthColumn  *copy = palloc(ncolumns * sizeof(SthColumn));
-	SthFrameColumn *frame_columns = palloc(ncolumns * sizeof(SthFrameColumn));
-	Datum	   *plain = palloc(ncolumns * sizeof(Datum));
-	uint8	   *present = palloc(rows->max_rows * present_bytes);
-
 	if (rows->nrows > 0)
 		sth_rows_finish(rows);
-	memcpy(copy, columns, ncolumns * sizeof(SthColumn));
-	for (int i = 0; i < ncolumns; i++)
-	{
-		frame_columns[i].attnum = columns[i].attnum;
-		frame_columns[i].type = columns[i].type;
-		frame_columns[i].typmod = columns[i].typmod;
-	}
-	/* all at once: an error may be caught */
-	if (rows->columns != NULL)
-		free_columns(rows);
-	rows->ncolumns = ncolumns;
-	rows->columns = copy;
-	rows->frame_columns = frame_columns;
-	rows->plain = plain;
-	rows->present_bytes = present_bytes;
-	rows->present = present;
-	MemoryContextSwitchTo(old);
+	allocate_arrays(rows, rows->max_rows, columns->present_bytes);
+	rows->columns = columns;
 }
 
 SthRows *
-sth_rows_create(MemoryContext context, int ncolumns, const SthColumn *columns)
+sth_rows_create(MemoryContext context, const SthRowColumns *columns)
 {
-	MemoryContext old = MemoryContextSwitchTo(context);
-	SthRows    *rows = palloc0(sizeof(SthRows));
+	SthRows    *rows = MemoryContextAllocZero(context, sizeof(SthRows));
 
 	rows->context = context;
-	rows->max_rows = 16;
-	rows->times = palloc(rows->max_rows * sizeof(int64));
-	rows->row_pos = palloc(rows->max_rows * sizeof(uint32));
-	rows->row_len = palloc(rows->max_rows * sizeof(uint32));
+	rows->columns = columns;
+	allocate_arrays(rows, 16, columns->present_bytes);
 	rows->data_size = 2048;
-	rows->data = palloc(rows->data_size);
+	rows->data = MemoryContextAlloc(context, rows->data_size);
 	rows->row_align = 1;
 	rows->full = full_at();
-	sth_rows_set_columns(rows, ncolumns, columns);
-	MemoryContextSwitchTo(old);
 	return rows;
 }
 
@@ -238,72 +221,13 @@ sth_rows_written(void)
 	return written;
 }
 
-static inline bool
-fits_short_header(const SthColumn *column, Size data_len)
-{
-	return column->layout.packable &&
-		data_len + VARHDRSZ_SHORT <= STH_SHORT_MAX;
-}
-
-/*
- * Gets the row's values out of line and compressed storage, into rows->plain,
- * in the current memory context.  Returns a bound of what they take packed.
- */
-static Size
-detoast_values(SthRows *rows, const Datum *values, const bool *isnull)
-{
-	Size		bound = 0;
-	Size		size = 0;
-
-	for (int i = 0; i < rows->ncolumns; i++)
-	{
-		const SthColumn *column = &rows->columns[i];
-		int			index = column->attnum - 1;
-		Size		len;
-
-		if (isnull[index])
-			continue;
-		rows->plain[i] = values[index];
-		if (column->layout.len == -1)
-		{
-			struct varlena *value = (struct varlena *) DatumGetPointer(values[index]);
-
-			if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
-				value = detoast_attr(value);
-			rows->plain[i] = PointerGetDatum(value);
-			len = VARSIZE_ANY(value);
-		}
-		else
-			len = column->layout.len;
-		size += len;
-		bound += len + VARHDRSZ + MAXIMUM_ALIGNOF;
-	}
-	if (size > (Size) sth_max_record_size * 1024)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("row is too large for a topic"),
-				 errdetail("Its values take %zu bytes; streamhouse.max_record_size is %zu.",
-						   size, (Size) sth_max_record_size * 1024),
-				 errhint("Keep the large value elsewhere and produce a reference to it, or raise streamhouse.max_record_size.")));
-	return bound;
-}
-
 static void
 reserve_row(SthRows *rows, Size bound)
 {
 	Size		need = MAXALIGN(rows->data_len) + bound;
 
 	if (rows->nrows == rows->max_rows)
-	{
-		int			max = rows->max_rows * 2;
-
-		/* an error may be caught: max_rows is what all of them have */
-		rows->times = repalloc(rows->times, max * sizeof(int64));
-		rows->row_pos = repalloc(rows->row_pos, max * sizeof(uint32));
-		rows->row_len = repalloc(rows->row_len, max * sizeof(uint32));
-		rows->present = repalloc(rows->present, max * rows->present_bytes);
-		rows->max_rows = max;
-	}
+		allocate_arrays(rows, rows->max_rows * 2, rows->columns->present_bytes);
 	if (need > rows->data_size)
 	{
 		Size		size = Max(rows->data_size * 2, need);
@@ -313,101 +237,33 @@ reserve_row(SthRows *rows, Size bound)
 	}
 }
 
-static inline uint8 *
-pad_to(uint8 *row, uint8 *p, int align, int *row_align)
-{
-	uint8	   *aligned = row + STH_ALIGN_UP((Size) (p - row), align);
-
-	while (p < aligned)
-		*p++ = 0;
-	if (align > *row_align)
-		*row_align = align > 4 ? 8 : align > 1 ? 4 : 1;
-	return p;
-}
-
-/* Packs a variable-length value at p; returns its end. */
-static uint8 *
-pack_varlena(const SthColumn *column, uint8 *row, uint8 *p,
-			 const struct varlena *value, int *row_align)
-{
-	Size		data_len = VARSIZE_ANY_EXHDR(value);
-
-	if (fits_short_header(column, data_len))
-	{
-		SET_VARSIZE_SHORT(p, data_len + VARHDRSZ_SHORT);
-		p += VARHDRSZ_SHORT;
-	}
-	else
-	{
-		p = pad_to(row, p, column->layout.align, row_align);
-		SET_VARSIZE(p, data_len + VARHDRSZ);
-		p += VARHDRSZ;
-	}
-	memcpy(p, VARDATA_ANY(value), data_len);
-	return p + data_len;
-}
-
-/* Packs one value at p; returns its end. */
-static inline uint8 *
-pack_value(const SthColumn *column, uint8 *row, uint8 *p, Datum value,
-		   int *row_align)
-{
-	const SthLayout *layout = &column->layout;
-
-	if (layout->byval)
-	{
-		/* little-endian: the low bytes come first */
-		memcpy(p, &value, layout->len);
-		return p + layout->len;
-	}
-	if (layout->len == -1)
-		return pack_varlena(column, row, p,
-							(struct varlena *) DatumGetPointer(value),
-							row_align);
-	p = pad_to(row, p, layout->align, row_align);
-	memcpy(p, DatumGetPointer(value), layout->len);
-	return p + layout->len;
-}
-
 static void make_frames(SthRows *rows, bool all);
 
-/*
- * Adds a row.  values and isnull have a place for each column of the table;
- * what has to be detoasted is, in the current memory context.
- */
+/* Adds a row.  values and isnull have a place for each column of the table. */
 void
 sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 			 const Datum *values, const bool *isnull)
 {
-	Size		bound = detoast_values(rows, values, isnull);
-	uint8	   *present;
+	Size		bound = sth_pack_begin(rows->columns, values, isnull);
 	uint8	   *row;
-	uint8	   *p;
-	int			n = rows->nrows;
+	uint8	   *end;
+	int			n;
 
 	/* a row that fills a page by itself does not share one */
-	if (n > 0 && bound > STH_FRAME_MAX)
+	if (rows->nrows > 0 && bound > STH_FRAME_MAX)
 		make_frames(rows, true);
 	reserve_row(rows, bound);
 	n = rows->nrows;
 
-	present = rows->present + n * rows->present_bytes;
-	memset(present, 0, rows->present_bytes);
-	p = row = rows->data + MAXALIGN(rows->data_len);
-	for (int i = 0; i < rows->ncolumns; i++)
-	{
-		const SthColumn *column = &rows->columns[i];
-
-		if (isnull[column->attnum - 1])
-			continue;
-		present[i >> 3] |= 1 << (i & 7);
-		p = pack_value(column, row, p, rows->plain[i], &rows->row_align);
-	}
+	row = rows->data + MAXALIGN(rows->data_len);
+	end = sth_pack_row(rows->columns, isnull, row,
+					   rows->present + n * rows->columns->present_bytes,
+					   &rows->row_align);
 	rows->times[n] = time;
 	rows->row_pos[n] = row - rows->data;
-	rows->row_len[n] = p - row;
-	rows->bytes += p - row;
-	rows->data_len = p - rows->data;
+	rows->row_len[n] = end - row;
+	rows->bytes += end - row;
+	rows->data_len = end - rows->data;
 	rows->routed |= routed;
 	rows->nrows++;
 
@@ -420,8 +276,8 @@ describe_rows(SthRows *rows, int nrows)
 {
 	SthFrameRows in;
 
-	in.columns = rows->frame_columns;
-	in.ncolumns = rows->ncolumns;
+	in.columns = rows->columns->in_frame;
+	in.ncolumns = rows->columns->n;
 	in.nrows = nrows;
 	in.row_align = rows->row_align;
 	in.routed = rows->routed;
@@ -430,7 +286,7 @@ describe_rows(SthRows *rows, int nrows)
 	in.row_len = rows->row_len;
 	in.rows = rows->data;
 	in.present = rows->present;
-	in.present_bytes = rows->present_bytes;
+	in.present_bytes = rows->columns->present_bytes;
 	return in;
 }
 
@@ -464,7 +320,7 @@ encode_rows(SthRows *rows, int *nrows, Size *raw_len)
 			continue;
 		}
 		cap = sth_frame_body_bound(&in) + STH_FRAME_HEAD_MAX +
-			(Size) rows->ncolumns * STH_FRAME_COLUMN_MAX;
+			(Size) rows->columns->n * STH_FRAME_COLUMN_MAX;
 		reserve_scratch(&frame_buffer, &frame_buffer_size, cap);
 		if (sth_frame_encode(&in, &scratch, frame_buffer, cap, &len,
 							 raw_len) != STH_FRAME_OK)
@@ -551,8 +407,9 @@ remove_first_rows(SthRows *rows, int n)
 		memmove(rows->row_len, rows->row_len + n, left * sizeof(uint32));
 		for (int i = 0; i < left; i++)
 			rows->row_pos[i] = rows->row_pos[i + n] - shift;
-		memmove(rows->present, rows->present + n * rows->present_bytes,
-				left * rows->present_bytes);
+		memmove(rows->present,
+				rows->present + n * rows->columns->present_bytes,
+				left * rows->columns->present_bytes);
 	}
 	else
 	{
@@ -662,10 +519,7 @@ sth_rows_free(SthRows *rows)
 	if (rows->marks != NULL)
 		pfree(rows->marks);
 	pfree(rows->times);
-	pfree(rows->row_pos);
-	pfree(rows->row_len);
 	pfree(rows->data);
-	free_columns(rows);
 	pfree(rows);
 }
 
@@ -682,6 +536,7 @@ sth_rows_forget(void)
 {
 	frame_memory = 0;
 	written = 0;
+	sth_pack_forget();
 }
 
 /* Sets a mark behind the rows there are. */

@@ -8,8 +8,8 @@
 #ifndef STH_PRODUCE_ROWS_H
 #define STH_PRODUCE_ROWS_H
 
-#include "catalog/topic.h"
 #include "datatype/timestamp.h"
+#include "produce/pack.h"
 
 typedef struct SthRows SthRows;
 
@@ -22,10 +22,9 @@ typedef struct SthReadyFrame
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];
 } SthReadyFrame;
 
-extern SthRows *sth_rows_create(MemoryContext context, int ncolumns,
-								const SthColumn *columns);
-extern void sth_rows_set_columns(SthRows *rows, int ncolumns,
-								 const SthColumn *columns);
+extern SthRows *sth_rows_create(MemoryContext context,
+								const SthRowColumns *columns);
+extern void sth_rows_set_columns(SthRows *rows, const SthRowColumns *columns);
 extern void sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 						 const Datum *values, const bool *isnull);
 extern int64 sth_rows_count(const SthRows *rows);

@@ -277,7 +277,7 @@ run_ready_sockets(void)
 			((sockets[i].events & WL_SOCKET_WRITEABLE) ? POLLOUT : 0);
 		fds[i].revents = 0;
 	}
-	if (n == 0 || poll(fds, n, 0) <= 0)
+	if (n <= 0 || poll(fds, n, 0) <= 0)
 		return;
 	for (int i = 0; i < n; i++)
 		if (fds[i].revents != 0)
