@@ -205,7 +205,10 @@ add(pg_atomic_uint64 *sums, const int64 *counts, int n)
 			pg_atomic_fetch_add_u64(&sums[i], counts[i]);
 }
 
-/* Adds to the counters of a topic or group, as sth_stats_enter finds it. */
+/*
+ * Adds to the counters of a topic or group; what holds for sth_stats_enter
+ * holds for this.
+ */
 void
 sth_stats_apply(const SthStatsKey *key, const SthCounts *counts)
 {

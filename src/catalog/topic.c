@@ -160,7 +160,7 @@ is_cached(Oid relid)
 bool
 sth_topic_exists(Oid relid)
 {
-	/* dropping it would have taken it out of the cache */
+	/* what is dropped is out of the cache when its deletion is done */
 	return is_cached(relid) ||
 		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid));
 }

@@ -14,7 +14,6 @@
 #include "fdw/fdw.h"
 #include "nodes/makefuncs.h"
 #include "nodes/plannodes.h"
-#include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "produce/insert.h"
 #include "utils/rel.h"
@@ -24,7 +23,6 @@ typedef struct Modify
 {
 	SthInsert  *insert;
 	List	   *attnums;		/* the columns of the plan's row; NIL: all */
-	TupleTableSlot *row;		/* of all columns, if the plan's has not all */
 } Modify;
 
 /* The planner asks this for UPDATE, DELETE and MERGE only. */
@@ -191,10 +189,9 @@ sthBeginForeignModify(ModifyTableState *mtstate, ResultRelInfo *result_rel,
 	if (modify->attnums == NIL &&
 		!has_all_columns(outerPlan(mtstate->ps.plan), RelationGetDescr(rel)))
 		return;
-	modify->row = ExecInitExtraTupleSlot(mtstate->ps.state,
-										 RelationGetDescr(rel),
-										 &TTSOpsVirtual);
-	result_rel->ri_newTupleSlot = modify->row;
+	result_rel->ri_newTupleSlot =
+		ExecInitExtraTupleSlot(mtstate->ps.state, RelationGetDescr(rel),
+							   &TTSOpsVirtual);
 	result_rel->ri_projectNewInfoValid = true;
 }
 
@@ -212,17 +209,16 @@ sthBeginForeignInsert(ModifyTableState *mtstate, ResultRelInfo *result_rel)
 
 /* Puts the columns of the plan's row where they belong; the others are NULL. */
 static TupleTableSlot *
-complete_row(const Modify *modify, TupleTableSlot *plan_row)
+complete_row(List *attnums, TupleTableSlot *plan_row, TupleTableSlot *row)
 {
-	TupleTableSlot *row = modify->row;
-	int			n = list_length(modify->attnums);
+	int			n = list_length(attnums);
 
 	slot_getallattrs(plan_row);
 	ExecClearTuple(row);
 	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < n; i++)
 	{
-		int			index = list_nth_int(modify->attnums, i) - 1;
+		int			index = list_nth_int(attnums, i) - 1;
 
 		row->tts_values[index] = plan_row->tts_values[i];
 		row->tts_isnull[index] = plan_row->tts_isnull[i];
@@ -238,7 +234,7 @@ sthExecForeignInsert(EState *estate, ResultRelInfo *result_rel,
 	Modify	   *modify = result_rel->ri_FdwState;
 
 	if (modify->attnums != NIL)
-		slot = complete_row(modify, slot);
+		slot = complete_row(modify->attnums, slot, result_rel->ri_newTupleSlot);
 	(void) sth_insert_row(modify->insert, result_rel, slot, estate, NULL);
 	return slot;
 }

@@ -314,10 +314,17 @@ stage_log(LogRows *log, int64 from, SthTailWriter **writer)
 					 n - first);
 }
 
-/* Writes the frames of all logs that may be staged. */
+/*
+ * Writes the frames of all logs that may be staged.  It does so in the middle
+ * of a statement, again and again, and leaves no memory to it.
+ */
 static void
 stage_rows(SubTransactionId id, SubTransactionId parent)
 {
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "streamhouse staging",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
 	SthTailWriter *writer = NULL;
 
 	for (SthPendingTopic *pending = topics; pending != NULL;
@@ -333,15 +340,18 @@ stage_rows(SubTransactionId id, SubTransactionId parent)
 			if (from >= 0)
 				stage_log(log, from, &writer);
 		}
-	if (writer == NULL)
-		return;
-	sth_tail_end_write(writer);
+	if (writer != NULL)
+	{
+		sth_tail_end_write(writer);
 
-	/*
-	 * The commit waits until all of this is on disk.  Have the WAL writer
-	 * begin with it now, as it does for commits that do not wait.
-	 */
-	XLogSetAsyncXactLSN(XactLastRecEnd);
+		/*
+		 * The commit waits until all of this is on disk.  Have the WAL writer
+		 * begin with it now, as it does for commits that do not wait.
+		 */
+		XLogSetAsyncXactLSN(XactLastRecEnd);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 }
 
 /* Lets go of the frames that have been written. */
