@@ -76,7 +76,6 @@ struct SthHttp
 	int64		began;			/* on the clock of waiting, in us */
 	int64		mark;			/* when it last got on */
 	bool		too_large;
-	bool		at_tls;			/* where it failed, by libcurl */
 	SthSocketRule rule;
 	bool		no_memory;
 
@@ -491,7 +490,7 @@ has_passed(CURL *easy, CURLINFO what)
 }
 
 /*
- * How far it came.  Of a connection that was there before, libcurl has no
+ * How far it came, by what has been measured.  Of a connection that was there before, libcurl has no
  * times of resolving and connecting; and it has none of a connection before
  * TLS is there, too.
  */
@@ -501,7 +500,7 @@ find_phase(const SthHttp *http)
 	if (http->answer_headers.len > 0 || http->sent > 0 ||
 		has_passed(http->easy, CURLINFO_PRETRANSFER_TIME_T))
 		return STH_HTTP_AT_ANSWER;
-	if (http->at_tls || has_passed(http->easy, CURLINFO_CONNECT_TIME_T) ||
+	if (has_passed(http->easy, CURLINFO_CONNECT_TIME_T) ||
 		sth_socket_is_connected(&http->rule))
 		return STH_HTTP_AT_TLS;
 	if (has_passed(http->easy, CURLINFO_NAMELOOKUP_TIME_T))
@@ -509,17 +508,32 @@ find_phase(const SthHttp *http)
 	return STH_HTTP_AT_NAME;
 }
 
+/*
+ * How far one came that libcurl has ended.  What failed to begin with is told
+ * by the error: times of it are there or not, by the version of libcurl.
+ */
+static SthHttpPhase
+phase_at_end(const SthHttp *http, SthHttpResult result, CURLcode code)
+{
+	if (code == CURLE_COULDNT_RESOLVE_HOST)
+		return STH_HTTP_AT_NAME;
+	if (code == CURLE_COULDNT_CONNECT)
+		return STH_HTTP_AT_CONNECTION;
+	if (result == STH_HTTP_UNTRUSTED || code == CURLE_SSL_CONNECT_ERROR)
+		return STH_HTTP_AT_TLS;
+	return find_phase(http);
+}
+
 /* Notes how it ended; the callback is called later. */
 static void
-end(SthHttp *http, SthHttpResult result, const char *why)
+end(SthHttp *http, SthHttpResult result, SthHttpPhase phase, const char *why)
 {
 	long		status = 0;
 	long		connects = 0;
 
 	if (why != NULL)
 		strlcpy(http->error, why, sizeof(http->error));
-	if (http->phase == STH_HTTP_AT_NAME)
-		http->phase = find_phase(http);
+	http->phase = phase;
 	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(http->easy, CURLINFO_NUM_CONNECTS, &connects);
 	http->status = (int) status;
@@ -549,12 +563,14 @@ explain(const SthHttp *http, SthHttpResult result, CURLcode code)
 void
 sth_http_cancel(SthHttp *http, SthHttpResult result, const char *why)
 {
+	SthHttpPhase phase;
+
 	if (http->result != STH_HTTP_PENDING)
 		return;
 	/* while its socket is open */
-	http->phase = find_phase(http);
+	phase = find_phase(http);
 	sth_multi_remove(http->easy);
-	end(http, result, why);
+	end(http, result, phase, why);
 }
 
 /* Takes over what libcurl has finished. */
@@ -571,8 +587,8 @@ take_finished(void)
 
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &http);
 		result = classify(http, code);
-		http->at_tls = result == STH_HTTP_UNTRUSTED || code == CURLE_SSL_CONNECT_ERROR;
-		end(http, result, explain(http, result, code));
+		end(http, result, phase_at_end(http, result, code),
+			explain(http, result, code));
 	}
 }
 
