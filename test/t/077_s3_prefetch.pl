@@ -131,6 +131,8 @@ sub held
 
 	$proxy->reset;
 	my $rule = $proxy->fault(from => $held_from, hold => 'before');
+	# what has the row comes late enough for those behind it to be sent
+	$proxy->fault(from => block_at(2.5), count => 1, delay => 300);
 	$session->{stderr} = '';
 	my $answer = $session->query($sql);
 	my $error = $session->{stderr};
