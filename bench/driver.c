@@ -11,11 +11,12 @@
  *	driver arrays RECORDS SQL COUNT BATCH
  *			SQL takes BATCH keys as $1::text[] and their values as $2::text[],
  *			in binary; each call is a transaction.
- *	driver single RECORDS SECONDS CLIENTS [DATABASE SQL]...
+ *	driver single RECORDS SECONDS CLIENTS FIRST [DATABASE SQL]...
  *			SQL takes a key as $1 and a value as $2.  Every client sends its
  *			next record when it has the answer to the last.  If there are more
  *			statements than one they take turns of a quarter of a second, until
- *			each has had SECONDS.
+ *			each has had SECONDS.  The FIRST calls of every client come before
+ *			all that and are not counted.
  *
  * RECORDS is what genrec has written.
  *
@@ -194,7 +195,8 @@ typedef struct Statement
 } Statement;
 
 static void
-open_clients(Statement *statement, const char *database, const char *sql, int nclients)
+open_clients(Statement *statement, const char *database, const char *sql, int nclients,
+			 int nfirst)
 {
 	statement->clients = allocate(nclients * sizeof(Client));
 	statement->poll = epoll_create1(0);
@@ -208,6 +210,13 @@ open_clients(Statement *statement, const char *database, const char *sql, int nc
 		prepare(client->conn, "s", sql, 2, TEXT_OID);
 		if (epoll_ctl(statement->poll, EPOLL_CTL_ADD, PQsocket(client->conn), &event) != 0)
 			fail("epoll", strerror(errno));
+		for (int j = 0; j < nfirst; j++)
+		{
+			send_next(client);
+			while (!receive_answer(client->conn))
+				if (epoll_wait(statement->poll, &event, 1, -1) < 0 && errno != EINTR)
+					fail("epoll", strerror(errno));
+		}
 	}
 }
 
@@ -248,13 +257,13 @@ take_turn(Statement *statement, double seconds, int nclients)
 
 /* Every second time from the last to the first, so that none is favoured. */
 static void
-run_single(double seconds, int nclients, int n, char **arguments)
+run_single(double seconds, int nclients, int nfirst, int n, char **arguments)
 {
 	Statement  *statements = allocate(n * sizeof(Statement));
 	int			turns = Max((int) (seconds / TURN + 0.5), 1);
 
 	for (int i = 0; i < n; i++)
-		open_clients(&statements[i], arguments[2 * i], arguments[2 * i + 1], nclients);
+		open_clients(&statements[i], arguments[2 * i], arguments[2 * i + 1], nclients, nfirst);
 	for (int turn = 0; turn < turns; turn++)
 		for (int i = 0; i < n; i++)
 			take_turn(&statements[turn % 2 == 0 ? i : n - 1 - i], seconds / turns, nclients);
@@ -283,8 +292,8 @@ main(int argc, char **argv)
 		run_copy(argv[3], atol(argv[4]));
 	else if (strcmp(mode, "arrays") == 0 && argc == 6)
 		run_arrays(argv[3], atol(argv[4]), atol(argv[5]));
-	else if (strcmp(mode, "single") == 0 && argc > 6 && argc % 2 == 1)
-		run_single(atof(argv[3]), atoi(argv[4]), (argc - 5) / 2, argv + 5);
+	else if (strcmp(mode, "single") == 0 && argc > 7 && argc % 2 == 0)
+		run_single(atof(argv[3]), atoi(argv[4]), atoi(argv[5]), (argc - 6) / 2, argv + 6);
 	else
 	{
 		fputs("driver: the head of driver.c says how it is called\n", stderr);
