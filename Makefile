@@ -35,14 +35,14 @@ PG_CPPFLAGS = -Isrc -isystem $(includedir_server)
 # Leaves beside each object a .d file that names the headers it was built from.
 PG_CFLAGS = -MD -MP
 # Calls among ours are direct, not by the table of what could be interposed.
-# (PostgreSQL 16 and later export nothing else, with the same effect.)
+# (From PostgreSQL 16 on PGXS hides what PostgreSQL does not look up, with the
+# same effect.)
 PG_CFLAGS += -fno-semantic-interposition
 SHLIB_LINK = -Wl,-Bsymbolic
 # Small variables of all files stand together: what a transaction needs of
 # them is in a few cache lines.
 PG_CFLAGS += -fdata-sections
 SHLIB_LINK += -Wl,--sort-section=alignment
-
 SHLIB_LINK += -llz4 -lzstd -lcurl
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
