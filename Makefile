@@ -39,6 +39,9 @@ PG_CFLAGS = -MD -MP
 # same effect.)
 PG_CFLAGS += -fno-semantic-interposition
 SHLIB_LINK = -Wl,-Bsymbolic
+# Calls of PostgreSQL's functions are by their address in a table, not by a
+# jump in another table to it.
+PG_CFLAGS += -fno-plt
 # Small variables of all files stand together: what a transaction needs of
 # them is in a few cache lines.
 PG_CFLAGS += -fdata-sections

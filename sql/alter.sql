@@ -213,5 +213,23 @@ DROP TYPE mood CASCADE;
 DROP DOMAIN positive CASCADE;
 SELECT _offset, o FROM t;
 
+-- what a transaction keeps of a topic as it was goes with the transaction
+CREATE FOREIGN TABLE changing (k text) SERVER streamhouse;
+DO $$
+BEGIN
+    FOR i IN 1..300 LOOP
+        INSERT INTO changing VALUES ('before');
+        EXECUTE format('ALTER FOREIGN TABLE changing OPTIONS (%s flush_interval %L)', CASE i WHEN 1 THEN 'ADD' ELSE 'SET' END, 60 + i);
+        INSERT INTO changing VALUES ('after');
+        IF i % 2 = 1 THEN
+            COMMIT;
+        ELSE
+            ROLLBACK;
+        END IF;
+    END LOOP;
+END $$;
+SELECT count(*) FROM changing;
+SELECT sum(used_bytes) < 32 * 1024 AS few_kept FROM pg_backend_memory_contexts WHERE name = 'streamhouse topics';
+
 DROP SCHEMA alter_test CASCADE;
 RESET search_path;

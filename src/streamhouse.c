@@ -14,6 +14,7 @@
 #include "base/shmem.h"
 #include "base/stats.h"
 #include "base/tally.h"
+#include "base/transaction.h"
 #include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "catalog/topic.h"
@@ -54,6 +55,7 @@ _PG_init(void)
 
 	sth_guc_init();
 	sth_shmem_init();
+	sth_transaction_init();
 	sth_wakeup_init();
 	sth_sequencer_init();
 	sth_tail_size_init();
@@ -68,7 +70,7 @@ _PG_init(void)
 	sth_topic_init();
 	sth_holder_init();
 
-	/* PostgreSQL calls what is registered last first: see commit.c */
+	/* transactions that end call who registered last first: see commit.c */
 	sth_log_init();
 	sth_tally_init();
 	sth_commit_init();

@@ -23,6 +23,7 @@
 
 #include "access/xact.h"
 #include "base/tally.h"
+#include "base/transaction.h"
 #include "utils/memutils.h"
 
 typedef struct Tally
@@ -150,7 +151,7 @@ apply_all(bool prepared)
 }
 
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_transaction_event(XactEvent event)
 {
 	switch (event)
 	{
@@ -174,6 +175,7 @@ at_transaction_event(XactEvent event, void *arg)
 void
 sth_tally_init(void)
 {
-	RegisterXactCallback(at_transaction_event, NULL);
+	sth_transaction_register(STH_AT_END,
+							 at_transaction_event);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }

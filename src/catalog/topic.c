@@ -13,8 +13,8 @@
  * move, and is read under the snapshot of whoever asks.
  *
  * Memory: cached topics live in a context of their own until they are
- * invalidated; callers get copies, because a cached one may go away with any
- * lock that is taken.
+ * invalidated, which any lock may bring about.  So callers get copies, or hold
+ * the cached one, which then stays, as it was, until it is released.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,11 +49,20 @@ static HTAB *cache = NULL;
 static MemoryContext cache_context = NULL;
 static CachedTopic *latest = NULL;	/* a session tends to stay with one */
 
+/* Takes a topic out of the cache. */
+static void
+discard(SthTopic *topic)
+{
+	topic->is_cached = false;
+	if (topic->nholders == 0)
+		pfree(topic);
+}
+
 static void
 forget_entry(CachedTopic *entry)
 {
 	if (entry->topic != NULL)
-		pfree(entry->topic);
+		discard(entry->topic);
 	if (entry == latest)
 		latest = NULL;
 	(void) hash_search(cache, &entry->relid, HASH_REMOVE, NULL);
@@ -236,6 +245,7 @@ load_columns(SthTopic *topic, TupleDesc desc)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		SthColumn  *column;
+		SthFrameColumn *in_frame;
 
 		if (att->attisdropped)
 			continue;
@@ -259,6 +269,10 @@ load_columns(SthTopic *topic, TupleDesc desc)
 		column->typmod = att->atttypmod;
 		column->layout = sth_attribute_layout(att);
 		column->is_domain = get_typtype(att->atttypid) == TYPTYPE_DOMAIN;
+		in_frame = &topic->frame_columns[column - topic->columns];
+		in_frame->attnum = att->attnum;
+		in_frame->type = att->atttypid;
+		in_frame->typmod = att->atttypmod;
 	}
 }
 
@@ -349,19 +363,22 @@ load_topic(Relation rel)
 
 	size = MAXALIGN(sizeof(SthTopic)) +
 		MAXALIGN(desc->natts * sizeof(SthColumn)) +
+		MAXALIGN(desc->natts * sizeof(SthFrameColumn)) +
 		list_length(log_ids) * sizeof(int32);
 	topic = palloc0(size);
 	topic->size = size;
 	topic->relid = RelationGetRelid(rel);
 	topic->topic_id = topic_id;
 	topic->columns = (SthColumn *) ((char *) topic + MAXALIGN(sizeof(SthTopic)));
+	topic->frame_columns = (SthFrameColumn *) ((char *) topic->columns +
+											   MAXALIGN(desc->natts * sizeof(SthColumn)));
 	load_columns(topic, desc);
 	load_options(topic);
 	topic->key_attnum = key_attnum;
 	if (key_attnum != 0)
 		topic->key_type = getBaseType(TupleDescAttr(desc, key_attnum - 1)->atttypid);
-	topic->log_ids = (int32 *) ((char *) topic->columns +
-								MAXALIGN(desc->natts * sizeof(SthColumn)));
+	topic->log_ids = (int32 *) ((char *) topic->frame_columns +
+								MAXALIGN(desc->natts * sizeof(SthFrameColumn)));
 	foreach(lc, log_ids)
 		topic->log_ids[topic->npartitions++] = lfirst_int(lc);
 	return topic;
@@ -376,8 +393,12 @@ copy_topic(const SthTopic *topic, MemoryContext context)
 	memcpy(copy, topic, topic->size);
 	copy->columns = (SthColumn *) ((char *) copy +
 								   ((char *) topic->columns - (char *) topic));
+	copy->frame_columns = (SthFrameColumn *) ((char *) copy +
+											  ((char *) topic->frame_columns - (char *) topic));
 	copy->log_ids = (int32 *) ((char *) copy +
 							   ((char *) topic->log_ids - (char *) topic));
+	copy->nholders = 0;
+	copy->is_cached = false;
 	return copy;
 }
 
@@ -409,12 +430,9 @@ find_entry(Oid relid)
 	return entry;
 }
 
-/*
- * The topic that an open relation is, as a copy in the current memory
- * context.
- */
-SthTopic *
-sth_topic_get(Relation rel)
+/* The cached topic of an open relation, loaded if need be. */
+static SthTopic *
+get_cached(Relation rel)
 {
 	CachedTopic *entry = find_entry(RelationGetRelid(rel));
 
@@ -425,12 +443,59 @@ sth_topic_get(Relation rel)
 		/* loading may have processed invalidations: look the entry up anew */
 		entry = find_entry(RelationGetRelid(rel));
 		if (entry->topic != NULL)
-			pfree(entry->topic);
+			discard(entry->topic);
 		entry->topic = NULL;
 		entry->topic = copy_topic(topic, cache_context);
-		return topic;
+		entry->topic->is_cached = true;
+		pfree(topic);
 	}
-	return copy_topic(entry->topic, CurrentMemoryContext);
+	return entry->topic;
+}
+
+/*
+ * The topic that an open relation is, as a copy in the current memory
+ * context.
+ */
+SthTopic *
+sth_topic_get(Relation rel)
+{
+	return copy_topic(get_cached(rel), CurrentMemoryContext);
+}
+
+/*
+ * Likewise, without a copy: not to be changed, and to be released.  It is the
+ * same one as long as nothing about the topic changes.
+ */
+SthTopic *
+sth_topic_hold(Relation rel)
+{
+	SthTopic   *topic = get_cached(rel);
+
+	topic->nholders++;
+	return topic;
+}
+
+/* Must not fail. */
+void
+sth_topic_release(SthTopic *topic)
+{
+	Assert(topic->nholders > 0);
+	if (--topic->nholders == 0 && !topic->is_cached)
+		pfree(topic);
+}
+
+/* Have they the same stored columns? */
+bool
+sth_topic_columns_equal(const SthTopic *a, const SthTopic *b)
+{
+	if (a->ncolumns != b->ncolumns)
+		return false;
+	for (int i = 0; i < a->ncolumns; i++)
+		if (a->columns[i].attnum != b->columns[i].attnum ||
+			a->columns[i].type != b->columns[i].type ||
+			a->columns[i].typmod != b->columns[i].typmod)
+			return false;
+	return true;
 }
 
 /* Raises an error unless the topic, of this name, has the partition. */

@@ -11,6 +11,7 @@
 #include "access/attnum.h"
 #include "access/tupdesc.h"
 #include "codec/compress.h"
+#include "codec/frame.h"
 #include "codec/row.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
@@ -45,6 +46,9 @@ typedef struct SthTopic
 	int32	   *log_ids;		/* by partition */
 	int			ncolumns;
 	SthColumn  *columns;		/* stored columns, by attnum */
+	SthFrameColumn *frame_columns;	/* as frames describe them */
+	int			nholders;		/* see sth_topic_hold */
+	bool		is_cached;		/* of one that is held: it has not changed */
 } SthTopic;
 
 /* The columns that the log assigns. */
@@ -60,6 +64,9 @@ extern void sth_topic_init(void);
 extern bool sth_is_topic(Oid relid);
 extern bool sth_topic_exists(Oid relid);
 extern SthTopic *sth_topic_get(Relation rel);
+extern SthTopic *sth_topic_hold(Relation rel);
+extern void sth_topic_release(SthTopic *topic);
+extern bool sth_topic_columns_equal(const SthTopic *a, const SthTopic *b);
 extern Relation sth_topic_open(Oid relid, LOCKMODE lockmode);
 extern bool sth_topic_is_visible(Oid relid);
 extern Relation sth_topic_open_visible(Oid relid);

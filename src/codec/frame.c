@@ -213,6 +213,8 @@ sth_frame_encode(const SthFrameRows *in, const SthFrameScratch *scratch,
 {
 	uint8_t		used[BITMAP_BYTES(STH_FRAME_MAX_COLUMNS)];
 	uint8_t    *p = dst;
+	uint8_t    *body = scratch->body;
+	size_t		bound = sth_frame_body_bound(in);
 	int64_t		min_time = in->times[0];
 	int64_t		max_time = in->times[0];
 	int			nused;
@@ -221,7 +223,7 @@ sth_frame_encode(const SthFrameRows *in, const SthFrameScratch *scratch,
 	size_t		raw;
 
 	if (in->ncolumns > STH_FRAME_MAX_COLUMNS ||
-		sth_frame_body_bound(in) > scratch->body_size)
+		bound > scratch->body_size)
 		return STH_FRAME_NO_ROOM;
 	nulls = find_used_columns(in, used);
 	nused = count_bits(used, in->ncolumns);
@@ -247,7 +249,10 @@ sth_frame_encode(const SthFrameRows *in, const SthFrameScratch *scratch,
 	if (in->nrows > 1)
 		p = sth_varint_put(p, (uint64_t) max_time - (uint64_t) min_time);
 
-	raw = put_body(in, used, nused, nulls, min_time, scratch->body);
+	/* what is too short to be compressed can stay where it is laid out */
+	if (bound < LZ4_WORTH_TRYING && bound <= cap - (size_t) (p - dst))
+		body = p;
+	raw = put_body(in, used, nused, nulls, min_time, body);
 	*raw_len = raw;
 
 	if (raw >= LZ4_WORTH_TRYING && raw <= LZ4_MAX_INPUT_SIZE)
@@ -260,7 +265,7 @@ sth_frame_encode(const SthFrameRows *in, const SthFrameScratch *scratch,
 		if (room > raw - raw / 16)
 			room = raw - raw / 16;
 		n = LZ4_compress_fast_extState(scratch->lz4_state,
-									   (const char *) scratch->body, (char *) q,
+									   (const char *) body, (char *) q,
 									   (int) raw, (int) room,
 									   LZ4_ACCELERATION);
 		if (n > 0)
@@ -272,7 +277,8 @@ sth_frame_encode(const SthFrameRows *in, const SthFrameScratch *scratch,
 	}
 	if (cap - (size_t) (p - dst) < raw)
 		return STH_FRAME_NO_ROOM;
-	memcpy(p, scratch->body, raw);
+	if (body != p)
+		memcpy(p, body, raw);
 	*len = (size_t) (p - dst) + raw;
 	return STH_FRAME_OK;
 }

@@ -72,11 +72,11 @@ typedef struct SthFrameRows
 	size_t		present_bytes;
 } SthFrameRows;
 
-/* Buffers that encoding needs; sizes by sth_frame_scratch_size. */
+/* Buffers that encoding needs. */
 typedef struct SthFrameScratch
 {
 	uint8_t    *body;
-	size_t		body_size;
+	size_t		body_size;		/* sth_frame_body_bound() bytes or more */
 	void	   *lz4_state;		/* sth_frame_lz4_state_size() bytes */
 } SthFrameScratch;
 

@@ -33,6 +33,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "base/transaction.h"
 #include "consume/claim.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
@@ -298,7 +299,7 @@ release_all(void)
 }
 
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_transaction_event(XactEvent event)
 {
 	switch (event)
 	{
@@ -324,5 +325,6 @@ void
 sth_claim_init(void)
 {
 	sth_shmem_register(request_shmem, startup_shmem);
-	RegisterXactCallback(at_transaction_event, NULL);
+	sth_transaction_register(STH_AT(PRE_PREPARE) | STH_AT(COMMIT) | STH_AT(ABORT),
+							 at_transaction_event);
 }

@@ -25,6 +25,7 @@
 
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/transaction.h"
 #include "base/utility.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
@@ -219,7 +220,7 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 }
 
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_transaction_event(XactEvent event)
 {
 	switch (event)
 	{
@@ -268,6 +269,7 @@ sth_ddl_init(void)
 	object_access_hook = on_object_access;
 	prev_ProcessUtility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = on_utility;
-	RegisterXactCallback(at_transaction_event, NULL);
+	sth_transaction_register(STH_AT_END | STH_AT(PRE_COMMIT) | STH_AT(PRE_PREPARE),
+							 at_transaction_event);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }

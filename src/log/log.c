@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "base/stats.h"
+#include "base/transaction.h"
 #include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "catalog/segments.h"
@@ -260,7 +261,7 @@ reverse(Removal *list)
 }
 
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_transaction_event(XactEvent event)
 {
 	switch (event)
 	{
@@ -327,7 +328,8 @@ at_subtransaction_end(SubXactEvent event, SubTransactionId id,
 void
 sth_log_init(void)
 {
-	RegisterXactCallback(at_transaction_event, NULL);
+	sth_transaction_register(STH_AT_END | STH_AT(PRE_PREPARE),
+							 at_transaction_event);
 	RegisterSubXactCallback(at_subtransaction_end, NULL);
 }
 

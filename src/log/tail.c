@@ -60,11 +60,8 @@ struct SthTailWriter
 	BlockNumber nblocks;		/* when the first full frame came */
 	bool		growing;		/* no page had room for a full frame */
 	bool		after_full;		/* the last frame was a full one */
-	HeapTuple	tuple;			/* its header and fixed columns are reused */
+	HeapTupleData tuple;		/* the one that is being inserted */
 };
-
-/* The tuple that is being inserted; kept, since most commits need it. */
-static HeapTuple tuple_buffer = NULL;
 
 /* What an index access method may want to know: B-trees want nothing. */
 static IndexInfo *index_info = NULL;
@@ -122,12 +119,11 @@ sth_tail_begin_write(void)
 	const SthRelations *relations = sth_relations();
 	SthTailWriter *writer = palloc(sizeof(SthTailWriter));
 
-	if (tuple_buffer == NULL)
+	if (index_info == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		index_info = makeNode(IndexInfo);
-		tuple_buffer = palloc(HEAPTUPLESIZE + MaxHeapTupleSize);
 		MemoryContextSwitchTo(old);
 	}
 	writer->relation = table_open(relations->tail, NoLock);
@@ -136,26 +132,24 @@ sth_tail_begin_write(void)
 	writer->nblocks = InvalidBlockNumber;
 	writer->growing = false;
 	writer->after_full = false;
-	writer->tuple = tuple_buffer;
-	writer->tuple->t_data = (HeapTupleHeader) ((char *) writer->tuple + HEAPTUPLESIZE);
-	writer->tuple->t_tableOid = RelationGetRelid(writer->relation);
+	writer->tuple.t_tableOid = RelationGetRelid(writer->relation);
 	return writer;
 }
 
 /*
- * Makes the tuple in place.  What heap_form_tuple would do, without the copy
- * of the frame into a fresh allocation.
+ * Makes the tuple where the frame is: what heap_form_tuple would do, without a
+ * copy of the frame.
  */
 static HeapTuple
 form_tuple(SthTailWriter *writer, int32 log_id, int32 stage, int64 end_offset,
-		   int32 count, const uint8 *frame, Size frame_len)
+		   int32 count, uint8 *frame, Size frame_len)
 {
-	HeapTuple	tuple = writer->tuple;
-	HeapTupleHeader header = tuple->t_data;
+	HeapTuple	tuple = &writer->tuple;
+	HeapTupleHeader header = (HeapTupleHeader) (frame - STH_TAIL_FIXED);
 	FormData_sth_tail *form;
-	char	   *data;
 
 	Assert(frame_len <= STH_FRAME_MAX);
+	Assert(PointerIsAligned(header, int64));
 	memset(header, 0, MAXALIGN(SizeofHeapTupleHeader));
 	HeapTupleHeaderSetNatts(header, Natts_sth_tail);
 	header->t_hoff = MAXALIGN(SizeofHeapTupleHeader);
@@ -166,10 +160,9 @@ form_tuple(SthTailWriter *writer, int32 log_id, int32 stage, int64 end_offset,
 	form->stage = stage;
 	form->end_offset = end_offset;
 	form->count = count;
-	data = (char *) header + STH_TAIL_FIXED - VARHDRSZ;
-	SET_VARSIZE(data, VARHDRSZ + frame_len);
-	memcpy(VARDATA(data), frame, frame_len);
+	SET_VARSIZE(frame - VARHDRSZ, VARHDRSZ + frame_len);
 
+	tuple->t_data = header;
 	tuple->t_len = STH_TAIL_FIXED + frame_len;
 	ItemPointerSetInvalid(&tuple->t_self);
 	return tuple;
@@ -216,7 +209,8 @@ insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
 }
 
 /*
- * Inserts one frame, or one part of a frame.
+ * Inserts one frame, or one part of a frame, which has STH_TAIL_FIXED bytes
+ * before it for the rest of its tuple and is aligned as from palloc.
  *
  * Once the table has had to grow for a full frame, room is not looked for any
  * more for the full ones that follow each other.  Others are looked after by
@@ -224,8 +218,7 @@ insert_index_entries(SthTailWriter *writer, HeapTuple tuple)
  */
 void
 sth_tail_write(SthTailWriter *writer, int32 log_id, int32 stage,
-			   int64 end_offset, int32 count, const uint8 *frame,
-			   Size frame_len)
+			   int64 end_offset, int32 count, uint8 *frame, Size frame_len)
 {
 	HeapTuple	tuple = form_tuple(writer, log_id, stage, end_offset, count,
 								   frame, frame_len);
@@ -240,6 +233,23 @@ sth_tail_write(SthTailWriter *writer, int32 log_id, int32 stage,
 		writer->growing = true;
 	writer->after_full = is_full;
 	insert_index_entries(writer, tuple);
+}
+
+/* Inserts a frame without rows of its own into a log. */
+void
+sth_tail_write_marker(SthTailWriter *writer, int32 log_id, int64 end_offset,
+					  const uint8 *frame, Size frame_len)
+{
+	union
+	{
+		uint8		bytes[STH_TAIL_FIXED + STH_FRAME_MARKER_MAX];
+		int64		align;
+	}			tuple;
+
+	Assert(frame_len <= STH_FRAME_MARKER_MAX);
+	memcpy(tuple.bytes + STH_TAIL_FIXED, frame, frame_len);
+	sth_tail_write(writer, log_id, STH_STAGE_NONE, end_offset, 0,
+				   tuple.bytes + STH_TAIL_FIXED, frame_len);
 }
 
 /* Deletes a row that nobody else is deleting. */

@@ -39,12 +39,16 @@ typedef struct FormData_sth_tail
 #define Anum_sth_tail_frame 5
 
 /*
- * The longest frame: with it the tuple fills a page.  The fixed columns end
- * at a multiple of four, where the frame's own header goes.
+ * What stands before the frame in a tuple: header, fixed columns, and, where
+ * these end at a multiple of four, the frame's own header.  Then the longest
+ * frame: with it the tuple fills a page.
  */
 #define STH_TAIL_FIXED \
 	(MAXALIGN(SizeofHeapTupleHeader) + 4 + 4 + 8 + 4 + VARHDRSZ)
 #define STH_FRAME_MAX ((Size) (MaxHeapTupleSize - STH_TAIL_FIXED))
+
+StaticAssertDecl(STH_TAIL_FIXED == MAXALIGN(STH_TAIL_FIXED),
+				 "a frame that is aligned has its tuple's header aligned");
 
 /* What a frame, or part of one, takes in the tail and its index. */
 static inline int64
@@ -75,8 +79,11 @@ typedef struct SthTailScan SthTailScan;
 extern void sth_tail_lock(void);
 extern SthTailWriter *sth_tail_begin_write(void);
 extern void sth_tail_write(SthTailWriter *writer, int32 log_id, int32 stage,
-						   int64 end_offset, int32 count,
-						   const uint8 *frame, Size frame_len);
+						   int64 end_offset, int32 count, uint8 *frame,
+						   Size frame_len);
+extern void sth_tail_write_marker(SthTailWriter *writer, int32 log_id,
+								  int64 end_offset, const uint8 *frame,
+								  Size frame_len);
 extern void sth_tail_delete(SthTailWriter *writer, const ItemPointerData *tid);
 extern void sth_tail_end_write(SthTailWriter *writer);
 

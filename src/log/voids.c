@@ -98,7 +98,7 @@ fill(int32 topic_id, int32 log_id, int64 from, int64 until, Snapshot snapshot)
 		else
 			sth_log_tail_changed(log_id, sth_tail_footprint(STH_FRAME_MARKER_MAX));
 		len = sth_frame_put_void(frame, gap.end - start);
-		sth_tail_write(writer, log_id, STH_STAGE_NONE, gap.end, 0, frame, len);
+		sth_tail_write_marker(writer, log_id, gap.end, frame, len);
 		sth_tally_void(sth_relations()->tail, topic_id, gap.end - gap.start);
 	}
 	sth_tail_end_write(writer);

@@ -19,9 +19,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "base/compat.h"
 #include "base/shmem.h"
+#include "base/transaction.h"
 #include "log/waiters.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
@@ -152,11 +152,9 @@ sth_waiters_wake(int32 topic_id)
 }
 
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_abort(XactEvent event)
 {
-	/* not at a commit: wait() commits in the middle */
-	if (event == XACT_EVENT_ABORT)
-		sth_waiters_end();
+	sth_waiters_end();
 }
 
 /* Called once, from _PG_init. */
@@ -164,5 +162,6 @@ void
 sth_waiters_init(void)
 {
 	sth_shmem_register(request_shmem, startup_shmem);
-	RegisterXactCallback(at_transaction_event, NULL);
+	/* not at a commit: wait() commits in the middle */
+	sth_transaction_register(STH_AT(ABORT), at_abort);
 }

@@ -40,6 +40,7 @@
 #include "access/xact.h"
 #include "base/failpoint.h"
 #include "base/stats.h"
+#include "base/transaction.h"
 #include "base/wakeup.h"
 #include "catalog/relations.h"
 #include "fmgr.h"
@@ -75,6 +76,7 @@ typedef struct Produced
 {
 	Oid			tail;
 	int			n;
+	int			max;
 	ProducedRange ranges[FLEXIBLE_ARRAY_MEMBER];
 } Produced;
 
@@ -95,8 +97,27 @@ write_log(SthTailWriter *writer, const SthPendingLog *log, int64 base)
 		sth_write_frames(writer, log->log_id, STH_STAGE_NONE, base, frames,
 						 nframes);
 	else
-		sth_tail_write(writer, log->log_id, STH_STAGE_NONE, base + count, 0,
-					   marker, sth_frame_put_staged(marker, log->stage, count));
+		sth_tail_write_marker(writer, log->log_id, base + count, marker,
+							  sth_frame_put_staged(marker, log->stage, count));
+}
+
+/* Sees to it that what this transaction produces can be noted. */
+static void
+make_room(int nlogs)
+{
+	if (this_produced != NULL && this_produced->max < nlogs)
+	{
+		pfree(this_produced);
+		this_produced = NULL;
+	}
+	if (this_produced == NULL)
+	{
+		this_produced = MemoryContextAlloc(TopMemoryContext,
+										   offsetof(Produced, ranges) +
+										   nlogs * sizeof(ProducedRange));
+		this_produced->max = nlogs;
+	}
+	this_produced->n = 0;
 }
 
 /* Takes offsets for all logs; from here on there is no going back. */
@@ -146,14 +167,8 @@ before_commit(void)
 		sth_pending_finish(&logs[i], writer);
 		log_ids[i] = logs[i].log_id;
 	}
-	if (this_produced != NULL)
-		pfree(this_produced);
-	this_produced = NULL;
-	this_produced = MemoryContextAlloc(TopMemoryContext,
-									   offsetof(Produced, ranges) +
-									   nlogs * sizeof(ProducedRange));
+	make_room(nlogs);
 	this_produced->tail = sth_relations()->tail;
-	this_produced->n = 0;
 
 	STH_FAILPOINT("before-sequencing");
 	take_offsets(nlogs, logs, log_ids);
@@ -255,7 +270,6 @@ after_end(bool committed)
 	int64		microseconds = sth_sequencer_end();
 
 	sth_pending_forget();
-	/* what is left is freed by the next transaction that produces */
 	if (this_produced == NULL || this_produced->n == 0)
 		return;
 	if (committed)
@@ -275,7 +289,7 @@ after_end(bool committed)
 }
 
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_transaction_event(XactEvent event)
 {
 	switch (event)
 	{
@@ -301,7 +315,8 @@ at_transaction_event(XactEvent event, void *arg)
 void
 sth_commit_init(void)
 {
-	RegisterXactCallback(at_transaction_event, NULL);
+	sth_transaction_register(STH_AT_END | STH_AT(PRE_COMMIT) | STH_AT(PRE_PREPARE),
+							 at_transaction_event);
 }
 
 /* last_produced() */

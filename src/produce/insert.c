@@ -36,8 +36,8 @@
 struct SthInsert
 {
 	Relation	rel;
-	SthTopic   *topic;
 	SthPendingTopic *pending;
+	const SthTopic *topic;
 	FmgrInfo	key_out;		/* for keys that are neither text nor bytea */
 	int64		check_at;		/* look at the tail's size at so much written */
 	TimestampTz now;			/* the clock, read in the current tick */
@@ -76,9 +76,9 @@ sth_insert_begin(Relation rel, const char *command)
 	PreventCommandIfParallelMode(command);
 
 	insert->rel = rel;
-	insert->topic = sth_topic_get(rel);
+	insert->pending = sth_pending_topic(rel);
+	insert->topic = sth_pending_topic_now(insert->pending);
 	check_room(insert);
-	insert->pending = sth_pending_topic(insert->topic);
 	if (insert->topic->key_attnum != 0 &&
 		!key_is_bytes(insert->topic->key_type))
 	{

@@ -29,51 +29,6 @@ static Datum plain[MaxHeapAttributeNumber];
 static MemoryContext detoasted = NULL;
 static bool has_detoasted = false;
 
-/*
- * The columns of rows, in 'context', which all logs of a topic share.  Rows
- * lead to them as long as they live.
- */
-SthRowColumns *
-sth_row_columns_create(MemoryContext context, int ncolumns,
-					   const SthColumn *columns)
-{
-	Size		own_size = offsetof(SthRowColumns, columns) +
-	ncolumns * sizeof(SthColumn);
-	SthRowColumns *result = MemoryContextAlloc(context, MAXALIGN(own_size) +
-											   ncolumns * sizeof(SthFrameColumn));
-
-	result->n = ncolumns;
-	result->present_bytes = (ncolumns + 7) / 8;
-	result->in_frame = (SthFrameColumn *) ((char *) result + MAXALIGN(own_size));
-	memcpy(result->columns, columns, ncolumns * sizeof(SthColumn));
-	for (int i = 0; i < ncolumns; i++)
-	{
-		result->in_frame[i].attnum = columns[i].attnum;
-		result->in_frame[i].type = columns[i].type;
-		result->in_frame[i].typmod = columns[i].typmod;
-	}
-	return result;
-}
-
-/* Are they these? */
-bool
-sth_row_columns_equal(const SthRowColumns *columns, int n,
-					  const SthColumn *others)
-{
-	if (columns->n != n)
-		return false;
-	for (int i = 0; i < n; i++)
-	{
-		const SthColumn *a = &columns->columns[i];
-		const SthColumn *b = &others[i];
-
-		if (a->attnum != b->attnum || a->type != b->type ||
-			a->typmod != b->typmod)
-			return false;
-	}
-	return true;
-}
-
 /* A value without compression and not out of line, until sth_pack_forget. */
 static struct varlena *
 detoast(struct varlena *value)
@@ -105,15 +60,15 @@ sth_pack_forget(void)
  * Returns a bound of what it takes packed.
  */
 Size
-sth_pack_begin(const SthRowColumns *columns, const Datum *values,
+sth_pack_begin(const SthTopic *topic, const Datum *values,
 			   const bool *isnull)
 {
 	Size		bound = 0;
 	Size		size = 0;
 
-	for (int i = 0; i < columns->n; i++)
+	for (int i = 0; i < topic->ncolumns; i++)
 	{
-		const SthColumn *column = &columns->columns[i];
+		const SthColumn *column = &topic->columns[i];
 		int			index = column->attnum - 1;
 		Size		len;
 
@@ -213,15 +168,15 @@ pack_value(const SthColumn *column, uint8 *row, uint8 *p, Datum value,
  * alignment that it needs.  Returns its end.
  */
 uint8 *
-sth_pack_row(const SthRowColumns *columns, const bool *isnull, uint8 *row,
+sth_pack_row(const SthTopic *topic, const bool *isnull, uint8 *row,
 			 uint8 *present, int *row_align)
 {
 	uint8	   *p = row;
 
-	memset(present, 0, columns->present_bytes);
-	for (int i = 0; i < columns->n; i++)
+	memset(present, 0, sth_present_bytes(topic));
+	for (int i = 0; i < topic->ncolumns; i++)
 	{
-		const SthColumn *column = &columns->columns[i];
+		const SthColumn *column = &topic->columns[i];
 
 		if (isnull[column->attnum - 1])
 			continue;

@@ -47,6 +47,7 @@
 #include "produce/pending.h"
 #include "produce/write.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 
 typedef struct LogRows LogRows;
 
@@ -90,15 +91,20 @@ struct SthPendingTopic
 	uint32		sticky;			/* tells where rows without a key go */
 	int			npartitions;
 	PendingPartition *partitions;
-	SthRowColumns *columns;
+	const SthTopic *topic;		/* as it was at the last look */
 	bool		stale;			/* some logs may have other columns */
-	int			segment_size;
-	int			flush_interval;
-	Oid			server;
 };
+
+/* Topics as they have been in this transaction; rows lead to them. */
+typedef struct HeldTopic
+{
+	struct HeldTopic *below;
+	SthTopic   *topic;
+} HeldTopic;
 
 static MemoryContext pending_context = NULL;
 static SthPendingTopic *topics = NULL;
+static HeldTopic *held = NULL;
 static SubMark *marks = NULL;
 static SetAside *set_aside = NULL;
 
@@ -131,24 +137,34 @@ find_topic(Oid relid)
 	return NULL;
 }
 
+/* Keeps the topic as it is now until the transaction ends. */
+static const SthTopic *
+hold_topic(Relation rel)
+{
+	HeldTopic  *item = MemoryContextAlloc(pending_context, sizeof(HeldTopic));
+
+	item->topic = sth_topic_hold(rel);
+	item->below = held;
+	held = item;
+	return item->topic;
+}
+
 /*
- * Takes over other columns.  Those before are left alone, since rows that are
- * set aside lead to them.
+ * Takes over other columns.  Rows that are set aside have those before, which
+ * are kept.
  */
 static void
 set_columns(SthPendingTopic *pending, const SthTopic *topic)
 {
 	/* an error may be caught, and then all of this is to be done again */
 	pending->stale = true;
-	pending->columns = sth_row_columns_create(pending_context,
-											  topic->ncolumns, topic->columns);
 	for (int i = 0; i < pending->npartitions; i++)
 	{
 		LogRows    *log = pending->partitions[i].log;
 
 		if (log == NULL)
 			continue;
-		sth_rows_set_columns(log->public.rows, pending->columns);
+		sth_rows_set_topic(log->public.rows, topic);
 		STH_FAILPOINT("columns-set");
 	}
 	pending->stale = false;
@@ -173,12 +189,8 @@ set_partitions(SthPendingTopic *pending, const SthTopic *topic)
 static void
 refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 {
-	pending->segment_size = topic->segment_size;
-	pending->flush_interval = topic->flush_interval;
-	pending->server = topic->server;
-	if (pending->columns == NULL || pending->stale ||
-		!sth_row_columns_equal(pending->columns, topic->ncolumns,
-							   topic->columns))
+	if (pending->topic == NULL || pending->stale ||
+		!sth_topic_columns_equal(pending->topic, topic))
 		set_columns(pending, topic);
 	if (pending->npartitions != topic->npartitions)
 		set_partitions(pending, topic);
@@ -192,6 +204,7 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
 			partition->log->public.log_id != partition->log_id)
 			partition->log = NULL;
 	}
+	pending->topic = topic;
 }
 
 /*
@@ -199,8 +212,9 @@ refresh_topic(SthPendingTopic *pending, const SthTopic *topic)
  * holds the lock on the topic of one who inserts.
  */
 SthPendingTopic *
-sth_pending_topic(const SthTopic *topic)
+sth_pending_topic(Relation rel)
 {
+	Oid			relid = RelationGetRelid(rel);
 	SthPendingTopic *pending;
 
 	if (pending_context == NULL)
@@ -211,12 +225,14 @@ sth_pending_topic(const SthTopic *topic)
 		stage_at = (Size) sth_batch_memory * 1024;
 	}
 	sth_tail_lock();
-	pending = find_topic(topic->relid);
+	pending = find_topic(relid);
 	if (pending == NULL)
 	{
+		const SthTopic *topic = hold_topic(rel);
+
 		pending = MemoryContextAllocZero(pending_context,
 										 sizeof(SthPendingTopic));
-		pending->relid = topic->relid;
+		pending->relid = relid;
 		pending->topic_id = topic->topic_id;
 		if (sticky_rotor == 0)
 			sticky_rotor = (uint32) MyProcPid;
@@ -227,9 +243,16 @@ sth_pending_topic(const SthTopic *topic)
 		pending->next = topics;
 		topics = pending;
 	}
-	else
-		refresh_topic(pending, topic);
+	else if (pending->stale || !pending->topic->is_cached)
+		refresh_topic(pending, hold_topic(rel));
 	return pending;
+}
+
+/* The topic, as it is until sth_pending_topic is called again. */
+const SthTopic *
+sth_pending_topic_now(const SthPendingTopic *pending)
+{
+	return pending->topic;
 }
 
 /* The partition that this transaction's rows without a key go to. */
@@ -246,12 +269,12 @@ create_log(SthPendingTopic *pending, int partition)
 
 	/* here, because opening may fail or wait, which a commit should not */
 	log->public.sequence = sth_log_open_for_rows(pending->partitions[partition].log_id,
-												 pending->server);
+												 pending->topic->server);
 	log->public.relid = pending->relid;
 	log->public.topic_id = pending->topic_id;
 	log->public.partition = partition;
 	log->public.log_id = pending->partitions[partition].log_id;
-	log->public.rows = sth_rows_create(pending_context, pending->columns);
+	log->public.rows = sth_rows_create(pending_context, pending->topic);
 	pending->partitions[partition].log = log;
 	return log;
 }
@@ -637,12 +660,12 @@ sth_pending_logs(SthPendingLog **logs)
 				continue;
 			if (n == max)
 			{
-				max = Max(max * 2, 16);
+				max = Max(max * 2, 4);
 				*logs = *logs == NULL ? palloc(max * sizeof(SthPendingLog)) :
 					repalloc(*logs, max * sizeof(SthPendingLog));
 			}
-			log->public.segment_size = pending->segment_size;
-			log->public.flush_interval = pending->flush_interval;
+			log->public.segment_size = pending->topic->segment_size;
+			log->public.flush_interval = pending->topic->flush_interval;
 			(*logs)[n++] = log->public;
 		}
 	}
@@ -685,6 +708,8 @@ sth_pending_forget(void)
 	sealed = false;
 	staged_for_parent = InvalidSubTransactionId;
 	sth_rows_forget();
+	for (; held != NULL; held = held->below)
+		sth_topic_release(held->topic);
 	pending_context = NULL;
 	topics = NULL;
 	marks = NULL;

@@ -32,7 +32,8 @@ typedef struct SthPendingLog
 } SthPendingLog;
 
 extern void sth_pending_init(void);
-extern SthPendingTopic *sth_pending_topic(const SthTopic *topic);
+extern SthPendingTopic *sth_pending_topic(Relation rel);
+extern const SthTopic *sth_pending_topic_now(const SthPendingTopic *pending);
 extern int	sth_pending_sticky_partition(SthPendingTopic *pending);
 extern void sth_pending_add(SthPendingTopic *pending, int partition,
 							bool routed, TimestampTz time,

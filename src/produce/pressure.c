@@ -95,12 +95,12 @@ refuse(Relation rel, Oid server, int64 size, int64 written)
 static int
 delay_at(int64 size)
 {
-	double		limit = (double) sth_tail_size_limit();
-	double		from = limit / 100 * SLOW_FROM;
+	int64		limit = sth_tail_size_limit();
+	int64		from = limit / 100 * SLOW_FROM;
 
 	if (size <= from)
 		return 0;
-	return (int) (MAX_DELAY_MS * pow(Min((size - from) / (limit - from), 1.0), 3));
+	return (int) (MAX_DELAY_MS * pow(Min((double) (size - from) / (limit - from), 1.0), 3));
 }
 
 /* Waits, but not longer than what waits in the tail asks for by then. */

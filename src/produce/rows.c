@@ -45,7 +45,7 @@ struct SthRows
 {
 	MemoryContext context;
 
-	const SthRowColumns *columns;
+	const SthTopic *topic;		/* whose columns the rows have */
 
 	/* finished frames that are not staged, in order */
 	SthReadyFrame **frames;
@@ -77,11 +77,9 @@ struct SthRows
 
 /* Of one backend: what encoding needs, and what it has learnt. */
 static SthFrameScratch scratch;
-static uint8 *frame_buffer = NULL;
-static Size frame_buffer_size = 0;
 static double compression = 1.0;	/* bytes of rows here per byte of frame */
 
-/* What the finished frames of this transaction take. */
+/* The memory that the finished frames of this transaction take. */
 static Size frame_memory = 0;
 
 /* What all frames would take in the tail that this transaction has made. */
@@ -102,34 +100,31 @@ static int64 written = 0;
 #define FULL_ENOUGH 0.85
 
 static void
-reserve_scratch(uint8 **buffer, Size *have, Size size)
+reserve_scratch(Size size)
 {
-	if (*have >= size)
+	if (scratch.lz4_state == NULL)
+		scratch.lz4_state = MemoryContextAlloc(TopMemoryContext,
+											   sth_frame_lz4_state_size());
+	if (scratch.body_size >= size)
 		return;
-	if (*buffer != NULL)
-		pfree(*buffer);
-	*buffer = NULL;
-	*have = 0;
-	*buffer = MemoryContextAlloc(TopMemoryContext, Max(size, 64 * 1024));
-	*have = Max(size, 64 * 1024);
+	size = Max(size, 64 * 1024);
+	if (scratch.body != NULL)
+		pfree(scratch.body);
+	scratch.body = NULL;
+	scratch.body_size = 0;
+	scratch.body = MemoryContextAlloc(TopMemoryContext, size);
+	scratch.body_size = size;
 }
 
-/* A large row should not keep its buffers for the session's life. */
+/* A large row should not keep its buffer for the session's life. */
 static void
 trim_scratch(void)
 {
-	if (scratch.body_size > 1024 * 1024)
-	{
-		pfree(scratch.body);
-		scratch.body = NULL;
-		scratch.body_size = 0;
-	}
-	if (frame_buffer_size > 1024 * 1024)
-	{
-		pfree(frame_buffer);
-		frame_buffer = NULL;
-		frame_buffer_size = 0;
-	}
+	if (scratch.body_size <= 1024 * 1024)
+		return;
+	pfree(scratch.body);
+	scratch.body = NULL;
+	scratch.body_size = 0;
 }
 
 static Size
@@ -164,24 +159,27 @@ allocate_arrays(SthRows *rows, int max_rows, Size present_bytes)
 	rows->max_rows = max_rows;
 }
 
-/* Sets the columns of the rows to come.  Rows there are go into frames. */
+/*
+ * The rows to come have the columns of this topic, which the caller keeps.
+ * Rows there are go into frames.
+ */
 void
-sth_rows_set_columns(SthRows *rows, const SthRowColumns *columns)
+sth_rows_set_topic(SthRows *rows, const SthTopic *topic)
 {
 	if (rows->nrows > 0)
 		sth_rows_finish(rows);
-	allocate_arrays(rows, rows->max_rows, columns->present_bytes);
-	rows->columns = columns;
+	allocate_arrays(rows, rows->max_rows, sth_present_bytes(topic));
+	rows->topic = topic;
 }
 
 SthRows *
-sth_rows_create(MemoryContext context, const SthRowColumns *columns)
+sth_rows_create(MemoryContext context, const SthTopic *topic)
 {
 	SthRows    *rows = MemoryContextAllocZero(context, sizeof(SthRows));
 
 	rows->context = context;
-	rows->columns = columns;
-	allocate_arrays(rows, 16, columns->present_bytes);
+	rows->topic = topic;
+	allocate_arrays(rows, 4, sth_present_bytes(topic));
 	rows->data_size = 2048;
 	rows->data = MemoryContextAlloc(context, rows->data_size);
 	rows->row_align = 1;
@@ -227,7 +225,7 @@ reserve_row(SthRows *rows, Size bound)
 	Size		need = MAXALIGN(rows->data_len) + bound;
 
 	if (rows->nrows == rows->max_rows)
-		allocate_arrays(rows, rows->max_rows * 2, rows->columns->present_bytes);
+		allocate_arrays(rows, rows->max_rows * 2, sth_present_bytes(rows->topic));
 	if (need > rows->data_size)
 	{
 		Size		size = Max(rows->data_size * 2, need);
@@ -244,7 +242,7 @@ void
 sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 			 const Datum *values, const bool *isnull)
 {
-	Size		bound = sth_pack_begin(rows->columns, values, isnull);
+	Size		bound = sth_pack_begin(rows->topic, values, isnull);
 	uint8	   *row;
 	uint8	   *end;
 	int			n;
@@ -256,8 +254,8 @@ sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 	n = rows->nrows;
 
 	row = rows->data + MAXALIGN(rows->data_len);
-	end = sth_pack_row(rows->columns, isnull, row,
-					   rows->present + n * rows->columns->present_bytes,
+	end = sth_pack_row(rows->topic, isnull, row,
+					   rows->present + n * sth_present_bytes(rows->topic),
 					   &rows->row_align);
 	rows->times[n] = time;
 	rows->row_pos[n] = row - rows->data;
@@ -276,8 +274,8 @@ describe_rows(SthRows *rows, int nrows)
 {
 	SthFrameRows in;
 
-	in.columns = rows->columns->in_frame;
-	in.ncolumns = rows->columns->n;
+	in.columns = rows->topic->frame_columns;
+	in.ncolumns = rows->topic->ncolumns;
 	in.nrows = nrows;
 	in.row_align = rows->row_align;
 	in.routed = rows->routed;
@@ -286,55 +284,64 @@ describe_rows(SthRows *rows, int nrows)
 	in.row_len = rows->row_len;
 	in.rows = rows->data;
 	in.present = rows->present;
-	in.present_bytes = rows->columns->present_bytes;
+	in.present_bytes = sth_present_bytes(rows->topic);
 	return in;
 }
 
+/* Room for a frame of at most so many bytes. */
+static SthReadyFrame *
+allocate_frame(SthRows *rows, Size cap)
+{
+	return MemoryContextAlloc(rows->context,
+							  offsetof(SthReadyFrame, data) + cap);
+}
+
 /*
- * Encodes the first *nrows rows into frame_buffer, or as many of them as fit
- * a page, at least one.  Returns the frame's length; *nrows is what it has.
+ * Encodes the first *nrows rows, or as many of them as fit a page, at least
+ * one.  *nrows is what the frame has.
  */
-static Size
+static SthReadyFrame *
 encode_rows(SthRows *rows, int *nrows, Size *raw_len)
 {
-	int			n = *nrows;
+	SthReadyFrame *frame = NULL;
 	Size		len;
 
-	if (scratch.lz4_state == NULL)
-		scratch.lz4_state = MemoryContextAlloc(TopMemoryContext,
-											   sth_frame_lz4_state_size());
-	for (;;)
+	for (int n = *nrows;; n -= Max(n / 16, 1))
 	{
 		SthFrameRows in = describe_rows(rows, n);
-		Size		cap = STH_FRAME_MAX;
+		Size		bound = sth_frame_body_bound(&in);
+		Size		cap;
 
-		reserve_scratch(&scratch.body, &scratch.body_size,
-						sth_frame_body_bound(&in));
-		reserve_scratch(&frame_buffer, &frame_buffer_size, cap);
-		if (sth_frame_encode(&in, &scratch, frame_buffer, cap, &len,
-							 raw_len) == STH_FRAME_OK)
-			break;
-		if (n > 1)
-		{
-			n -= Max(n / 16, 1);
-			continue;
-		}
-		cap = sth_frame_body_bound(&in) + STH_FRAME_HEAD_MAX +
-			(Size) rows->columns->n * STH_FRAME_COLUMN_MAX;
-		reserve_scratch(&frame_buffer, &frame_buffer_size, cap);
-		if (sth_frame_encode(&in, &scratch, frame_buffer, cap, &len,
+		reserve_scratch(bound);
+		bound += STH_FRAME_HEAD_MAX +
+			(Size) rows->topic->ncolumns * STH_FRAME_COLUMN_MAX;
+		cap = Min(bound, STH_FRAME_MAX);
+		if (frame == NULL)
+			frame = allocate_frame(rows, cap);
+		if (sth_frame_encode(&in, &scratch, frame->data, cap, &len,
 							 raw_len) != STH_FRAME_OK)
-			elog(ERROR, "could not encode a row of %u bytes", rows->row_len[0]);
-		break;
+		{
+			if (n > 1)
+				continue;
+			/* it gets parts, see write.c */
+			pfree(frame);
+			frame = allocate_frame(rows, bound);
+			if (sth_frame_encode(&in, &scratch, frame->data, bound, &len,
+								 raw_len) != STH_FRAME_OK)
+				elog(ERROR, "could not encode a row of %u bytes",
+					 rows->row_len[0]);
+			frame = repalloc(frame, offsetof(SthReadyFrame, data) + len);
+		}
+		frame->nrows = *nrows = n;
+		frame->len = len;
+		return frame;
 	}
-	*nrows = n;
-	return len;
 }
 
 static inline Size
-frame_size(const SthReadyFrame *frame)
+frame_size(SthReadyFrame *frame)
 {
-	return offsetof(SthReadyFrame, data) + frame->len;
+	return GetMemoryChunkSpace(frame);
 }
 
 /* Counts what a frame that has been appended takes in the tail. */
@@ -363,13 +370,11 @@ count_stored(SthRows *rows, Size len)
 
 /* Appends a finished frame. */
 static void
-append_frame(SthRows *rows, int nrows, Size len)
+append_frame(SthRows *rows, SthReadyFrame *frame)
 {
-	SthReadyFrame *frame;
-
 	if (rows->nframes == rows->max_frames)
 	{
-		int			max = Max(rows->max_frames * 2, 8);
+		int			max = Max(rows->max_frames * 2, 4);
 
 		if (rows->frames == NULL)
 			rows->frames = MemoryContextAlloc(rows->context,
@@ -379,16 +384,11 @@ append_frame(SthRows *rows, int nrows, Size len)
 										 max * sizeof(SthReadyFrame *));
 		rows->max_frames = max;
 	}
-	frame = MemoryContextAlloc(rows->context,
-							   offsetof(SthReadyFrame, data) + len);
-	rows->framed_rows += nrows;
+	rows->framed_rows += frame->nrows;
 	frame->end = rows->framed_rows;
-	frame->nrows = nrows;
-	frame->len = len;
-	memcpy(frame->data, frame_buffer, len);
 	rows->frames[rows->nframes++] = frame;
 	frame_memory += frame_size(frame);
-	count_stored(rows, len);
+	count_stored(rows, frame->len);
 }
 
 /* Forgets the first n rows, which have become the last frame. */
@@ -408,8 +408,8 @@ remove_first_rows(SthRows *rows, int n)
 		for (int i = 0; i < left; i++)
 			rows->row_pos[i] = rows->row_pos[i + n] - shift;
 		memmove(rows->present,
-				rows->present + n * rows->columns->present_bytes,
-				left * rows->columns->present_bytes);
+				rows->present + n * sth_present_bytes(rows->topic),
+				left * sth_present_bytes(rows->topic));
 	}
 	else
 	{
@@ -448,24 +448,28 @@ make_frames(SthRows *rows, bool all)
 	{
 		int			n = Min(rows_before_mark(rows), MAX_FRAME_ROWS);
 		Size		raw_len;
-		Size		len;
+		SthReadyFrame *frame;
 
 		/* all frames are made before offsets are taken */
 		CHECK_FOR_INTERRUPTS();
-		len = encode_rows(rows, &n, &raw_len);
+		frame = encode_rows(rows, &n, &raw_len);
 		if (n > 1 || raw_len > STH_FRAME_MAX / 2)
 		{
 			/* of the rows as they are here, to which 'full' is compared */
 			compression = (double) (n < rows->nrows ? rows->row_pos[n] :
-									rows->data_len) / len;
+									rows->data_len) / frame->len;
 			compression = Max(0.5, Min(compression, MAX_COMPRESSION));
 			rows->full = full_at();
 		}
 		/* more would go in: wait for it */
 		if (!all && n == rows->nrows && n < MAX_FRAME_ROWS &&
-			len < STH_FRAME_MAX * FULL_ENOUGH && rows->data_len < rows->full)
+			frame->len < STH_FRAME_MAX * FULL_ENOUGH &&
+			rows->data_len < rows->full)
+		{
+			pfree(frame);
 			break;
-		append_frame(rows, n, len);
+		}
+		append_frame(rows, frame);
 		remove_first_rows(rows, n);
 		if (!all && rows->data_len < rows->full)
 			break;
@@ -523,7 +527,7 @@ sth_rows_free(SthRows *rows)
 	pfree(rows);
 }
 
-/* What finished frames take, in all logs. */
+/* The memory that finished frames take, in all logs. */
 Size
 sth_rows_memory(void)
 {

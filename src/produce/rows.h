@@ -9,6 +9,7 @@
 #define STH_PRODUCE_ROWS_H
 
 #include "datatype/timestamp.h"
+#include "log/tail.h"
 #include "produce/pack.h"
 
 typedef struct SthRows SthRows;
@@ -19,12 +20,13 @@ typedef struct SthReadyFrame
 	int64		end;			/* number of its last row, counted from 1 */
 	int32		nrows;
 	uint32		len;
+	uint8		tuple[STH_TAIL_FIXED];	/* for the tail */
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];
 } SthReadyFrame;
 
 extern SthRows *sth_rows_create(MemoryContext context,
-								const SthRowColumns *columns);
-extern void sth_rows_set_columns(SthRows *rows, const SthRowColumns *columns);
+								const SthTopic *topic);
+extern void sth_rows_set_topic(SthRows *rows, const SthTopic *topic);
 extern void sth_rows_add(SthRows *rows, TimestampTz time, bool routed,
 						 const Datum *values, const bool *isnull);
 extern int64 sth_rows_count(const SthRows *rows);

@@ -20,7 +20,8 @@ write_parts(SthTailWriter *writer, int32 log_id, int32 stage,
 			int64 end_offset, const SthReadyFrame *frame)
 {
 	uint32		nparts = sth_frame_part_count(frame->len, STH_FRAME_MAX);
-	uint8	   *part = palloc(STH_FRAME_MAX);
+	uint8	   *tuple = palloc(STH_TAIL_FIXED + STH_FRAME_MAX);
+	uint8	   *part = tuple + STH_TAIL_FIXED;
 
 	Assert(frame->nrows == 1);
 	for (uint32 i = 0; i < nparts; i++)
@@ -31,7 +32,7 @@ write_parts(SthTailWriter *writer, int32 log_id, int32 stage,
 		sth_tail_write(writer, log_id, stage, end_offset, i == 0 ? 1 : 0,
 					   part, len);
 	}
-	pfree(part);
+	pfree(tuple);
 }
 
 /* Inserts frames of a log; row number n of them goes to base + n. */
@@ -41,7 +42,7 @@ sth_write_frames(SthTailWriter *writer, int32 log_id, int32 stage, int64 base,
 {
 	for (int i = 0; i < nframes; i++)
 	{
-		const SthReadyFrame *frame = frames[i];
+		SthReadyFrame *frame = frames[i];
 
 		CHECK_FOR_INTERRUPTS();
 		if (frame->len > STH_FRAME_MAX)

@@ -31,6 +31,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "base/compat.h"
+#include "base/transaction.h"
 #include "base/utility.h"
 #include "base/wakeup.h"
 #include "catalog/objectaccess.h"
@@ -205,7 +206,7 @@ on_object_access(ObjectAccessType access, Oid class_id, Oid object_id,
 
 /* Must not fail: it runs after the commit record. */
 static void
-at_transaction_event(XactEvent event, void *arg)
+at_transaction_event(XactEvent event)
 {
 	ListCell   *lc;
 
@@ -233,5 +234,6 @@ sth_commands_init(void)
 	object_access_hook = on_object_access;
 	prev_ProcessUtility_hook = ProcessUtility_hook;
 	ProcessUtility_hook = on_utility;
-	RegisterXactCallback(at_transaction_event, NULL);
+	sth_transaction_register(STH_AT_END,
+							 at_transaction_event);
 }
